@@ -51,3 +51,7 @@ GRANT UPDATE (connected_at) ON providers TO keydesk_gateway;
 
 GRANT SELECT (version, success, checksum) ON _sqlx_migrations TO keydesk_gateway;
 GRANT UPDATE (written_at, padding) ON readiness TO keydesk_gateway;
+
+-- Only for `keydesk gateway`, too: its own row as a node, and the version of the configuration that it looks at.
+GRANT SELECT, INSERT, UPDATE, DELETE ON gateway_nodes TO keydesk_gateway;
+GRANT SELECT ON config_version, config_changes TO keydesk_gateway;

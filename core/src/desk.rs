@@ -2,20 +2,24 @@
 //! start and passed down; nothing below reads a global one, so a test can move the clock and foretell an id.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::admission::Lately;
+use crate::admission::{KeyCache, Lately};
 use crate::domain::moment::Moment;
 use crate::passwords::Passwords;
 use crate::provider_vault::ProviderVault;
-use crate::store::Db;
 use crate::store::org_queues::OrgQueues;
 use crate::store::settlement_writer::SettlementWriter;
+use crate::store::{Db, Lease};
 use crate::vault::Vault;
 
 /// Where operations read the time.
 pub trait Clock: Send + Sync {
     /// The current moment.
     fn now(&self) -> Moment;
+    /// The time since some moment, by a clock that no one sets: it goes on while the process or the machine is stopped, and
+    /// never goes back. Leases are judged by it.
+    fn steady(&self) -> Duration;
 }
 
 /// Randomness fit for secrets.
@@ -45,6 +49,8 @@ pub struct Desk {
     pub settlements: SettlementWriter,
     /// What is remembered of requests that are over.
     pub lately: Lately,
+    /// What the request path keeps of the configuration.
+    pub key_cache: Arc<KeyCache>,
 }
 
 impl Desk {
@@ -62,6 +68,7 @@ impl Desk {
             queues: OrgQueues::default(),
             settlements: SettlementWriter::default(),
             lately: Lately::default(),
+            key_cache: Arc::default(),
         }
     }
 
@@ -78,6 +85,11 @@ impl Desk {
     /// The clock's current moment.
     pub fn now(&self) -> Moment {
         self.clock.now()
+    }
+
+    /// What may be kept and used of the configuration now.
+    pub fn lease(&self) -> Lease<'_> {
+        self.db.config().lease(self.clock.steady())
     }
 
     /// For an id.

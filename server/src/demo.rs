@@ -9,6 +9,7 @@ mod words;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use keydesk_core::domain::field_error::FieldError;
 use keydesk_core::domain::ids::{KeyId, RequestId, SecretId, SessionId, TeamId};
@@ -32,6 +33,7 @@ use keydesk_core::ops::{OpError, catalogue, keys, models, teams, upkeep};
 use keydesk_core::store::spend::Usage;
 use keydesk_core::{Clock, Desk};
 
+use crate::clock::SystemClock;
 use plan::{Fate, PlannedKey, PlannedUse};
 use words::{PEOPLE, Part, TEAMS};
 
@@ -51,6 +53,10 @@ struct Stepped(AtomicI64);
 impl Clock for Stepped {
     fn now(&self) -> Moment {
         Moment::from_ms(self.0.load(Ordering::Relaxed))
+    }
+
+    fn steady(&self) -> Duration {
+        SystemClock.steady()
     }
 }
 

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use keydesk_core::admission::RENEW_MS;
+use keydesk_core::admission::{LOOK_EVERY, Node, RENEW_MS};
 use keydesk_core::ops::{OpError, orgs, retention, spend_check, upkeep};
 use keydesk_core::store::StoreError;
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::alerts;
 use crate::state::AppState;
@@ -18,6 +19,9 @@ const NIGHT_EVERY: Duration = Duration::from_secs(600);
 const DELETE_PAUSE: Duration = Duration::from_millis(100);
 /// After a failure; leases last for four turns.
 const RENEW_AGAIN: Duration = Duration::from_secs(5);
+/// How long an answer to a look at the configuration's version is waited for, and when the next one follows on a failure.
+const LOOK_WITHIN: Duration = Duration::from_secs(2);
+const LOOK_AGAIN: Duration = Duration::from_millis(400);
 
 /// Keeps the leases of requests under way, behind nothing else: what takes long elsewhere must not end them. Runs until it
 /// is dropped.
@@ -28,6 +32,32 @@ pub async fn keep_leases(state: AppState) {
         log("leases", renewed);
         tokio::time::sleep(wait).await;
     }
+}
+
+/// Keeps this process's lease on what it has in memory, until it has to leave; `is_alone` where no other process can serve
+/// the database.
+pub async fn keep_node(state: AppState, is_alone: bool, leave: CancellationToken) {
+    let desk = &state.desk;
+    let mut node = Node::new(desk);
+    if is_alone {
+        log("nodes", node.remove_others(desk).await);
+    }
+    let mut was_well = true;
+    loop {
+        // A connection that is cut must not keep the next look from being sent on another one.
+        let looked = timeout(LOOK_WITHIN, node.look(desk)).await.unwrap_or(Err(StoreError::Lost));
+        let is_well = looked.is_ok();
+        if was_well {
+            log("configuration version", looked);
+        }
+        was_well = is_well;
+        let wait = if is_well { LOOK_EVERY } else { LOOK_AGAIN };
+        tokio::select! {
+            () = leave.cancelled() => break,
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+    log("node", node.leave(desk).await);
 }
 
 /// Runs until it is dropped.

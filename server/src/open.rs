@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use keydesk_core::Desk;
 use keydesk_core::ops::{OpError, catalogue};
+pub use keydesk_core::store::serving_lock::ServingLock;
+use keydesk_core::store::serving_lock::ServingLockError;
 use keydesk_core::store::{DatabaseUrl, Db, SchemaState, StoreError};
 
 use crate::clock::{SystemClock, SystemRandom};
@@ -59,16 +61,7 @@ pub async fn open_current(data: &DataConfig) -> Result<Desk, String> {
 /// A sentence when that fails, or when a newer program made the schema.
 pub async fn open_migrated(data: &DataConfig) -> Result<Desk, String> {
     let url = data.database()?;
-    if let DatabaseUrl::Sqlite(path) = &url
-        && let Some(folder) = path.parent()
-    {
-        // Password hashes and the cookie key are in there: no other account of the machine may read them.
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(|error| format!("The folder {} cannot be made: {error}.", folder.display()))?;
-    }
+    make_folder(&url)?;
     let db = Db::open(&url).await.map_err(unreachable_database)?;
     match db.schema().await.map_err(store_error)? {
         SchemaState::Current | SchemaState::None | SchemaState::Older { .. } => {
@@ -79,6 +72,35 @@ pub async fn open_migrated(data: &DataConfig) -> Result<Desk, String> {
     let desk = desk(db);
     catalogue::seed(&desk).await.map_err(op_error)?;
     Ok(desk)
+}
+
+/// What a process has to have to serve an SQLite file; `None` for Postgres.
+///
+/// # Errors
+/// A sentence when another process serves the file.
+pub fn serving_lock(data: &DataConfig) -> Result<Option<ServingLock>, String> {
+    let url = data.database()?;
+    make_folder(&url)?;
+    ServingLock::take(&url).map_err(|error| match error {
+        ServingLockError::Taken(path) => format!(
+            "Another process serves the database {}. An SQLite file is served by one process: stop the other one, or use Postgres for several, with --database-url.",
+            path.display()
+        ),
+        ServingLockError::Unusable { path, error } => {
+            format!("{} cannot be locked: {error}.", path.display())
+        }
+    })
+}
+
+fn make_folder(url: &DatabaseUrl) -> Result<(), String> {
+    let DatabaseUrl::Sqlite(path) = url else { return Ok(()) };
+    let Some(folder) = path.parent() else { return Ok(()) };
+    // Password hashes and the cookie key are in there: no other account of the machine may read them.
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|error| format!("The folder {} cannot be made: {error}.", folder.display()))
 }
 
 /// Where the database is, if it is there; a server is found only by connecting.

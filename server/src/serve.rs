@@ -30,7 +30,7 @@ use crate::live_test::Prober;
 use crate::log::{self, say};
 use crate::lookup::system_lookup;
 use crate::net::{Connections, raise_open_files};
-use crate::open::{op_error, open_current, open_migrated};
+use crate::open::{ServingLock, op_error, open_current, open_migrated, serving_lock};
 use crate::state::AppState;
 use crate::{files, gateway, jobs, provider_keys};
 
@@ -44,6 +44,7 @@ pub async fn serve(config: ServeConfig) -> Result<(), String> {
     config.check()?;
     let _log = log::start(config.log_json)?;
     files::check(&config)?;
+    let lock = serving_lock(&config.data)?;
     let desk = open_migrated(&config.data).await?;
     let cookie_key = cookie_key(&config)?;
     let desk = with_provider_key(desk, &config, true).await?;
@@ -76,7 +77,7 @@ pub async fn serve(config: ServeConfig) -> Result<(), String> {
     if let Some((listener, _)) = apart {
         served.push((listener, router::gateway_router(state.clone())));
     }
-    run(state, served, jobs, signals).await
+    run(state, served, jobs, signals, lock).await
 }
 
 /// The gateway alone: it has no pages, and makes no change of the database's form.
@@ -85,6 +86,7 @@ pub async fn gateway(config: ServeConfig) -> Result<(), String> {
     let _log = log::start(config.log_json)?;
     files::check(&config)?;
     let desk = open_current(&config.data).await?;
+    let lock = serving_lock(&config.data)?;
     let (listener, listen) = bind(config.gateway_listen.unwrap_or(config.listen), "--listen").await?;
     // Nothing is sealed here: there are no cookies.
     let cookie_key = Key::from(&desk.bytes::<64>());
@@ -94,7 +96,7 @@ pub async fn gateway(config: ServeConfig) -> Result<(), String> {
     say(format_args!("Keydesk's gateway listens on {}", state.config.gateway_url()));
     let jobs = tokio::spawn(jobs::run_gateway(state.clone()));
     let served = vec![(listener, router::gateway_router(state.clone()))];
-    run(state, served, jobs, signals).await
+    run(state, served, jobs, signals, lock).await
 }
 
 async fn bind(address: SocketAddr, option: &str) -> Result<(TcpListener, SocketAddr), String> {
@@ -111,7 +113,10 @@ async fn run(
     served: Vec<(TcpListener, Router)>,
     turns: JoinHandle<()>,
     signals: StopSignals,
+    lock: Option<ServingLock>,
 ) -> Result<(), String> {
+    let leave = CancellationToken::new();
+    let node = tokio::spawn(jobs::keep_node(state.clone(), lock.is_some(), leave.clone()));
     let leases = tokio::spawn(jobs::keep_leases(state.clone()));
     let config = &state.config;
     let max = raise_open_files().min(config.max_connections as usize);
@@ -134,6 +139,8 @@ async fn run(
     turns.abort();
     finish(&state, stopping + STOP_WITHIN).await;
     leases.abort();
+    leave.cancel();
+    let _ = timeout(SETTLE_WITHIN, node).await;
     state.desk.db.close().await;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! A clock that moves only when a test moves it.
 
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use keydesk_core::Clock;
 use keydesk_core::domain::moment::Moment;
@@ -16,11 +17,18 @@ pub struct FixedClock {
     at: AtomicI64,
     /// How many more calls of `now` until one panics; 0 is never.
     until_panic: AtomicU32,
+    /// The clock that leases are judged by, in milliseconds; it goes by `skip` alone.
+    steady: AtomicU64,
 }
 
 impl FixedClock {
     pub fn at(moment: Moment) -> Self {
-        Self { at: AtomicI64::new(moment.ms()), until_panic: AtomicU32::new(0) }
+        Self { at: AtomicI64::new(moment.ms()), until_panic: AtomicU32::new(0), steady: AtomicU64::new(0) }
+    }
+
+    /// Lets time pass for leases alone.
+    pub fn skip(&self, ms: u64) {
+        self.steady.fetch_add(ms, Ordering::SeqCst);
     }
 
     pub fn set(&self, at: Moment) {
@@ -49,5 +57,9 @@ impl Clock for FixedClock {
             assert!(left > 1, "the test's clock breaks down");
         }
         Moment::from_ms(self.at.load(Ordering::SeqCst))
+    }
+
+    fn steady(&self) -> Duration {
+        Duration::from_millis(self.steady.load(Ordering::SeqCst))
     }
 }

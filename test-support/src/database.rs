@@ -59,7 +59,7 @@ impl TestDesk {
         let query = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
         match &self.db {
             Db::Sqlite { writer, .. } => query.execute(writer).await.map(|done| done.rows_affected()),
-            Db::Postgres(pool) => query.execute(pool).await.map(|done| done.rows_affected()),
+            Db::Postgres(pool, _) => query.execute(pool).await.map(|done| done.rows_affected()),
         }
     }
 
@@ -67,7 +67,7 @@ impl TestDesk {
         let query = AssertSqlSafe(sql.to_owned());
         match &self.db {
             Db::Sqlite { readers, .. } => sqlx::query_scalar(query).fetch_all(readers).await.unwrap(),
-            Db::Postgres(pool) => sqlx::query_scalar(query).fetch_all(pool).await.unwrap(),
+            Db::Postgres(pool, _) => sqlx::query_scalar(query).fetch_all(pool).await.unwrap(),
         }
     }
 
@@ -79,7 +79,7 @@ impl TestDesk {
         let query = AssertSqlSafe(sql.to_owned());
         match &self.db {
             Db::Sqlite { readers, .. } => sqlx::query_scalar(query).fetch_all(readers).await.unwrap(),
-            Db::Postgres(pool) => sqlx::query_scalar(query).fetch_all(pool).await.unwrap(),
+            Db::Postgres(pool, _) => sqlx::query_scalar(query).fetch_all(pool).await.unwrap(),
         }
     }
 
@@ -87,7 +87,7 @@ impl TestDesk {
         let query = AssertSqlSafe(sql.to_owned());
         match &self.db {
             Db::Sqlite { readers, .. } => sqlx::query_scalar(query).fetch_all(readers).await.unwrap(),
-            Db::Postgres(pool) => sqlx::query_scalar(query).fetch_all(pool).await.unwrap(),
+            Db::Postgres(pool, _) => sqlx::query_scalar(query).fetch_all(pool).await.unwrap(),
         }
     }
 
@@ -114,7 +114,7 @@ impl TestDesk {
                     }
                 }
             }
-            Db::Postgres(_) => {
+            Db::Postgres(..) => {
                 let tables = "SELECT table_name::text FROM information_schema.tables
                     WHERE table_schema = 'public' AND table_type = 'BASE TABLE' ORDER BY 1";
                 for table in self.texts(tables).await {

@@ -268,7 +268,7 @@ impl TestDesk {
     pub async fn seed_keys(&self, at: &At, first: u32, last: u32) {
         let hash = match &self.db {
             Db::Sqlite { .. } => "CAST('bulk' || i AS BLOB)",
-            Db::Postgres(_) => "CAST('bulk' || i AS BYTEA)",
+            Db::Postgres(..) => "CAST('bulk' || i AS BYTEA)",
         };
         let numbers = format!(
             "WITH RECURSIVE n (i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {last})"
@@ -329,7 +329,7 @@ impl TestDesk {
         let (org, owner) = (&at.org.id, &at.caller.person.id);
         let day = match &self.db {
             Db::Sqlite { .. } => "date('2026-11-20', '-' || i || ' days')",
-            Db::Postgres(_) => "to_char(DATE '2026-11-20' - i, 'YYYY-MM-DD')",
+            Db::Postgres(..) => "to_char(DATE '2026-11-20' - i, 'YYYY-MM-DD')",
         };
         let from = format!(
             "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {days}),
@@ -370,7 +370,7 @@ impl TestDesk {
         let (org, now) = (&at.org.id, self.now().ms());
         let hash = match &self.db {
             Db::Sqlite { .. } => "x'00'",
-            Db::Postgres(_) => "'\\x00'::bytea",
+            Db::Postgres(..) => "'\\x00'::bytea",
         };
         let sql = format!(
             "WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < {count})

@@ -2,10 +2,11 @@
 //! nothing and counts nothing.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::reservations::{ReservationRequest, expected_use, try_reserve};
 use super::{
-    AdmissionError, AuthContext, Presented, callable_models, check_found, find_presented, limits,
+    AdmissionError, AuthContext, KnownKey, Presented, callable_models, check_found, find_presented, limits,
     look_up_model, usable_models,
 };
 use crate::Desk;
@@ -68,7 +69,7 @@ pub async fn diagnose(
             Err(AdmissionError::Unavailable(error)) => return Err(error),
         },
         Subject::Key(org, key) => match stored::find_current(&mut desk.db.read().await?, org, key).await? {
-            Some(found) => found,
+            Some(found) => Arc::new(found),
             None => return Ok(Diagnosis::of_no_key(Rejection::Unknown)),
         },
     };
@@ -89,7 +90,8 @@ pub async fn diagnose(
     };
     let models = models.into_iter().map(|model| model.id).collect();
     let limits = limits(desk, &context).await?;
-    let AuthContext { key: id, org, last_four, .. } = context;
+    let KnownKey { key: id, org } = context.known();
+    let last_four = context.found.last_four.clone();
     Ok(Diagnosis { stop, key: Some(DiagnosedKey { id, org, last_four, models, out_of_scope_of, limits }) })
 }
 

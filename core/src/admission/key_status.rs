@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::{
-    AdmissionError, AuthContext, KnownKey, Presented, check_address, check_live, find_presented, limits,
+    AdmissionError, AuthContext, Presented, check_address, check_live, find_presented, limits,
     models_in_scope,
 };
 use crate::Desk;
@@ -74,27 +74,29 @@ pub async fn key_status(
 ) -> Result<KeyStatusView, AdmissionError> {
     let found = find_presented(desk, presented).await?;
     if let Err(rejection) = check_address(&found, address) {
-        return Err(AdmissionError::Rejected(rejection, Some(KnownKey { key: found.key, org: found.org })));
+        return Err(AdmissionError::Rejected(rejection, Some(AuthContext::new(found).known())));
     }
     let mut read = desk.db.read().await?;
     let stopped = check_live(&found, desk.now()).err();
     let contacts = stored::contacts(&mut read, &found.key).await?;
-    let (expires_at, zone) = (found.expires_at, found.zone.clone());
-    let context = AuthContext::new(found);
-    let not_priced = requests::count_not_priced(&mut read, &context.org, &context.key).await?;
-    let (spent, requests, tokens) = spend::total_of_key(&mut read, &context.org, &context.key).await?;
-    let starts = WindowStarts::at(desk.now(), &context.zone);
-    let month_spent = spend::month_of_key(&mut read, &context.org, &context.key, starts).await?;
-    let paces =
-        present_spend::paces(&mut read, &context.org, Some(&context.key), context.team(), starts).await?;
+    let context = AuthContext::new(found.clone());
+    let not_priced = requests::count_not_priced(&mut read, &found.org, &found.key).await?;
+    let (spent, requests, tokens) = spend::total_of_key(&mut read, &found.org, &found.key).await?;
+    let starts = WindowStarts::at(desk.now(), &found.zone);
+    let month_spent = spend::month_of_key(&mut read, &found.org, &found.key, starts).await?;
+    let paces = present_spend::paces(&mut read, &found.org, Some(&found.key), context.team(), starts).await?;
     drop(read);
     let live = match &stopped {
         Some(Rejection::Revoked { .. } | Rejection::Retired { .. }) => None,
         _ => {
             let limits = limits(desk, &context).await?;
-            let ends = Ends { expires_at, rotation_due: None, secret_ends: context.secret_expires_at };
+            let ends = Ends {
+                expires_at: found.expires_at,
+                rotation_due: None,
+                secret_ends: found.secret_expires_at,
+            };
             Some(LiveKeyStatus {
-                stops: stops(&limits, paces, ends, starts.at, &zone),
+                stops: stops(&limits, paces, ends, starts.at, &found.zone),
                 limits,
                 models: models_in_scope(desk, &context).await?.into_iter().map(|model| model.id).collect(),
                 spent,
@@ -106,16 +108,16 @@ pub async fn key_status(
         }
     };
     Ok(KeyStatusView {
-        secret_replaced: context.secret_replaced,
-        secret_expires_at: context.secret_expires_at,
-        name: context.key_name,
-        last_four: context.last_four,
-        org: context.org_name,
-        team: context.team.map(|(_, name)| name),
+        secret_replaced: found.secret_replaced,
+        secret_expires_at: found.secret_expires_at,
+        name: found.key_name.clone(),
+        last_four: found.last_four.clone(),
+        org: found.org_name.clone(),
+        team: found.team.as_ref().map(|(_, name)| name.clone()),
         stopped,
-        expires_at,
+        expires_at: found.expires_at,
         contacts,
-        zone,
+        zone: found.zone.clone(),
         live,
     })
 }

@@ -1,22 +1,27 @@
 //! Whether a gateway's request may pass. The gates are checked in order and the first that fails rejects the request.
-//! There is no cache: a revocation applies to every request that starts after it was answered.
+//! What the gates read is kept in memory (`key_cache`), and a change is answered when every process that serves has dropped
+//! what it concerns (`node`): a revocation applies to every request that starts after it was answered.
 //!
 //! `AuthContext` proves that a request passed gates 1 to 5, `Reservation` that it passed 7 and 8. They have no public
 //! constructor and no default, so a route that needs one cannot be reached without it.
 
 mod diagnosis;
+mod key_cache;
 mod key_status;
 mod last_used;
 mod lately;
 mod models;
+mod node;
 mod presented;
 mod provider_watch;
 mod rejections;
 mod reservations;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 pub use diagnosis::{Diagnosis, Subject, diagnose};
+pub use key_cache::KeyCache;
 pub use key_status::{KeyStatusView, LiveKeyStatus, key_status};
 pub use last_used::LastUsed;
 pub use lately::Lately;
@@ -24,6 +29,7 @@ pub use models::{
     ModelLookup, Target, callable_models, further_providers, look_up_model, models_in_scope, note_answer,
     priced_model, usable_models,
 };
+pub use node::{LOOK_EVERY, Node};
 pub use presented::Presented;
 pub use provider_watch::{MetWith, ProviderWatch};
 pub use rejections::{RejectedRequest, Rejections};
@@ -75,77 +81,53 @@ impl From<Rejection> for AdmissionError {
 
 /// A request whose key is known, alive and used from where it may be.
 pub struct AuthContext {
-    key: KeyId,
-    key_name: String,
-    secret: SecretId,
-    secret_replaced: bool,
-    secret_expires_at: Option<Moment>,
-    org: OrgId,
-    org_name: String,
-    team: Option<(TeamId, String)>,
-    zone: Zone,
-    last_four: String,
-    scopes: Vec<(HolderKind, ModelScope)>,
-    unpriced: Unpriced,
+    found: Arc<PresentedKey>,
 }
 
 impl AuthContext {
-    fn new(found: PresentedKey) -> Self {
-        Self {
-            key: found.key,
-            key_name: found.key_name,
-            secret: found.secret,
-            secret_replaced: found.secret_replaced,
-            secret_expires_at: found.secret_expires_at,
-            org: found.org,
-            org_name: found.org_name,
-            team: found.team,
-            zone: found.zone,
-            last_four: found.last_four,
-            scopes: found.scopes,
-            unpriced: found.unpriced,
-        }
+    fn new(found: Arc<PresentedKey>) -> Self {
+        Self { found }
     }
 
     /// The key's id.
     pub fn key(&self) -> &KeyId {
-        &self.key
+        &self.found.key
     }
     /// The key's name.
     pub fn key_name(&self) -> &str {
-        &self.key_name
+        &self.found.key_name
     }
     /// The secret that the request presented; a rotated key has two.
     pub fn secret(&self) -> &SecretId {
-        &self.secret
+        &self.found.secret
     }
     /// Whether a rotation replaced the presented secret, so that its user should change to the new one.
     pub fn secret_replaced(&self) -> bool {
-        self.secret_replaced
+        self.found.secret_replaced
     }
     /// When the presented secret ends, where a rotation has set that.
     pub fn secret_expires_at(&self) -> Option<Moment> {
-        self.secret_expires_at
+        self.found.secret_expires_at
     }
     /// The organisation of the key.
     pub fn org(&self) -> &OrgId {
-        &self.org
+        &self.found.org
     }
     /// The team of the key.
     pub fn team(&self) -> Option<&TeamId> {
-        self.team.as_ref().map(|(id, _)| id)
+        self.found.team.as_ref().map(|(id, _)| id)
     }
     /// The organisation's time zone, in which budgets reset.
     pub fn zone(&self) -> &Zone {
-        &self.zone
+        &self.found.zone
     }
     /// What the organisation says of requests without a price.
     pub fn unpriced(&self) -> Unpriced {
-        self.unpriced
+        self.found.unpriced
     }
     /// The key, for counting a rejection.
     pub fn known(&self) -> KnownKey {
-        KnownKey { key: self.key.clone(), org: self.org.clone() }
+        KnownKey { key: self.found.key.clone(), org: self.found.org.clone() }
     }
 
     /// Gate 6, for a model's name as the client sent it.
@@ -162,7 +144,7 @@ impl AuthContext {
     /// Whose scope does not allow the model; `None` when all do.
     pub fn scope_without(&self, model: &str) -> Option<HolderKind> {
         let model = catalogue_name(model);
-        self.scopes.iter().find(|(_, scope)| !scope.allows(model)).map(|(holder, _)| *holder)
+        self.found.scopes.iter().find(|(_, scope)| !scope.allows(model)).map(|(holder, _)| *holder)
     }
 
     /// Gate 6: the model must be in the scope of the key, of its team and of its organisation.
@@ -172,7 +154,7 @@ impl AuthContext {
         }
         // The client chose this text, so it is shortened before it is sent back.
         let model = model.chars().filter(|c| !c.is_control()).take(100).collect();
-        Err(Rejection::Model { last_four: self.last_four.clone(), model })
+        Err(Rejection::Model { last_four: self.found.last_four.clone(), model })
     }
 }
 
@@ -186,17 +168,23 @@ pub async fn authenticate(
     address: Option<IpAddr>,
 ) -> Result<AuthContext, AdmissionError> {
     let found = find_presented(desk, presented).await?;
-    if let Err(rejection) = check_found(&found, address, desk.now()) {
-        return Err(AdmissionError::Rejected(rejection, Some(KnownKey { key: found.key, org: found.org })));
+    let context = AuthContext::new(found);
+    match check_found(&context.found, address, desk.now()) {
+        Ok(()) => Ok(context),
+        Err(rejection) => Err(AdmissionError::Rejected(rejection, Some(context.known()))),
     }
-    Ok(AuthContext::new(found))
 }
 
 /// Gates 1 and 2, and of gate 3 whether the secret is known.
-async fn find_presented(desk: &Desk, presented: &Presented) -> Result<PresentedKey, AdmissionError> {
-    let secret = key_format::read(presented.single()?).map_err(Rejection::MalformedKey)?;
-    let found = stored::find(&mut desk.db.read().await?, &secret.hash()).await?;
-    Ok(found.ok_or(Rejection::Unknown)?)
+async fn find_presented(desk: &Desk, presented: &Presented) -> Result<Arc<PresentedKey>, AdmissionError> {
+    let hash = key_format::read(presented.single()?).map_err(Rejection::MalformedKey)?.hash();
+    let (lease, kept) = (desk.lease(), &desk.key_cache.keys);
+    if let Some(found) = kept.get(&lease, hash.as_bytes(), None) {
+        return Ok(found);
+    }
+    let seen = lease.seen();
+    let found = stored::find(&mut desk.db.read().await?, &hash).await?.ok_or(Rejection::Unknown)?;
+    Ok(kept.put(&lease, *hash.as_bytes(), found, seen))
 }
 
 /// The rest of gate 3, and gates 4 and 5.

@@ -11,7 +11,7 @@ use crate::domain::model::{DEMO_ECHO, Model, catalogue_name, demo_echo};
 use crate::domain::moment::Moment;
 use crate::domain::provider::{Provider, ProviderKind};
 use crate::domain::route::Route;
-use crate::store::{StoreError, Unaudited, models, providers};
+use crate::store::{StoreError, Unaudited, models, prices, providers};
 
 /// Who answers a request.
 pub enum Target {
@@ -53,11 +53,21 @@ impl ModelLookup {
 /// # Errors
 /// When the database cannot be read.
 pub async fn look_up_model(desk: &Desk, sent: &str) -> Result<ModelLookup, StoreError> {
-    let id = catalogue_name(sent);
+    let (id, now) = (catalogue_name(sent), desk.now());
+    let (lease, kept) = (desk.lease(), &desk.key_cache.served);
+    let routed = |(model, provider): &(Model, Provider)| {
+        ModelLookup::Routed(Box::new(model.clone()), Target::Provider(Box::new(provider.clone())))
+    };
+    if let Some(found) = kept.get(&lease, id, Some(now)) {
+        return Ok(routed(&found));
+    }
+    let seen = lease.seen();
     let mut read = desk.db.read().await?;
-    Ok(match models::served(&mut read, id, desk.now()).await? {
+    Ok(match models::served(&mut read, id, now).await? {
         Some((model, Some(provider))) => {
-            ModelLookup::Routed(Box::new(model), Target::Provider(Box::new(provider)))
+            let until = prices::next_start(&mut read, id, now).await?;
+            let found = (model, provider);
+            routed(&*kept.put_for(&lease, id.to_owned(), found, seen, Some(now), until))
         }
         _ if id == DEMO_ECHO && !models::any_served(&mut read).await? => {
             ModelLookup::Routed(Box::new(demo_echo()), Target::Demonstration)
@@ -90,7 +100,15 @@ pub async fn further_providers(
     if model.further.is_empty() {
         return Ok(Vec::new());
     }
-    let found = providers::further(&mut desk.db.read().await?, &model.id).await?;
+    let (lease, kept) = (desk.lease(), &desk.key_cache.further);
+    let found = match kept.get(&lease, model.id.as_str(), None) {
+        Some(found) => found,
+        None => {
+            let seen = lease.seen();
+            let found = providers::further(&mut desk.db.read().await?, &model.id).await?;
+            kept.put(&lease, model.id.clone(), found, seen)
+        }
+    };
     let with_provider = |one: &FurtherProvider| {
         let provider =
             found.iter().find(|provider| provider.id == one.id && provider.spec.kind == protocol)?;
@@ -106,8 +124,18 @@ pub async fn further_providers(
 /// When the database cannot be read.
 pub async fn priced_model(desk: &Desk, sent: &str, at: Moment) -> Result<Model, StoreError> {
     let id = catalogue_name(sent);
-    let known = models::priced(&mut desk.db.read().await?, id, at).await?;
-    Ok(known.unwrap_or_else(|| if id == DEMO_ECHO { demo_echo() } else { Model::unrouted(id, "") }))
+    let (lease, kept) = (desk.lease(), &desk.key_cache.priced);
+    if let Some(model) = kept.get(&lease, id, Some(at)) {
+        return Ok(Model::clone(&model));
+    }
+    let seen = lease.seen();
+    let mut read = desk.db.read().await?;
+    let Some(model) = models::priced(&mut read, id, at).await? else {
+        return Ok(if id == DEMO_ECHO { demo_echo() } else { Model::unrouted(id, "") });
+    };
+    let from = model.price.as_ref().map_or(at, |price| price.starts_at);
+    let until = prices::next_start(&mut read, id, at).await?;
+    Ok(Model::clone(&kept.put_for(&lease, id.to_owned(), model, seen, Some(from), until)))
 }
 
 /// The catalogue's models in the scope of this request's key.

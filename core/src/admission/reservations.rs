@@ -144,7 +144,7 @@ pub struct Settlement {
 
 /// What a request of this key may use of a model.
 pub fn expected_use(desk: &Desk, context: &AuthContext, model: &Model, asked: &AskedUse) -> ExpectedUse {
-    ExpectedUse::new(model, asked, desk.lately.used(&context.key, &model.id, desk.now()))
+    ExpectedUse::new(model, asked, desk.lately.used(&context.found.key, &model.id, desk.now()))
 }
 
 /// Admits a request for the number of tokens: it costs nothing, and counts in no limit but its own.
@@ -158,8 +158,8 @@ pub fn count_tokens(
     model: &Model,
 ) -> Result<Reservation, AdmissionError> {
     let now = desk.now();
-    desk.lately.count(&context.key, now).map_err(|retry_after| {
-        let rejection = Rejection::Counts { last_four: context.last_four.clone(), retry_after };
+    desk.lately.count(&context.found.key, now).map_err(|retry_after| {
+        let rejection = Rejection::Counts { last_four: context.found.last_four.clone(), retry_after };
         AdmissionError::Rejected(rejection, Some(context.known()))
     })?;
     let model = model.id.clone();
@@ -173,7 +173,7 @@ pub fn count_tokens(
         is_priced: true,
     };
     let stored = new_reservation(context, &nothing, now).reservation;
-    Ok(Reservation { stored, zone: context.zone.clone(), limits: Vec::new() })
+    Ok(Reservation { stored, zone: context.found.zone.clone(), limits: Vec::new() })
 }
 
 /// Reserves what the request may use.
@@ -187,9 +187,9 @@ pub async fn reserve(
 ) -> Result<Reservation, AdmissionError> {
     let rejected = |rejection| AdmissionError::Rejected(rejection, Some(context.known()));
     check_price(desk, context, wanted).await?.map_err(rejected)?;
-    let turn = desk.queues.turn(&desk.db, &context.org).await?;
+    let turn = desk.queues.turn(&desk.db, &context.found.org).await?;
     let now = desk.now();
-    let starts = WindowStarts::at(now, &context.zone);
+    let starts = WindowStarts::at(now, &context.found.zone);
     let new = new_reservation(context, wanted, now);
     let stored = new.reservation.clone();
     let mut rows = meter::reserve(&desk.db, new, starts).await?;
@@ -198,7 +198,7 @@ pub async fn reserve(
     }
     drop(turn);
     let limits = check_limits(&rows, context, now).map_err(rejected)?;
-    Ok(Reservation { stored, zone: context.zone.clone(), limits })
+    Ok(Reservation { stored, zone: context.found.zone.clone(), limits })
 }
 
 /// What `reserve` would answer, without reserving anything: the limits that apply, or the rejection.
@@ -214,7 +214,7 @@ pub(super) async fn try_reserve(
         return Ok(Err(rejection));
     }
     let now = desk.now();
-    let starts = WindowStarts::at(now, &context.zone);
+    let starts = WindowStarts::at(now, &context.found.zone);
     let mut read = desk.db.read().await?;
     let mut rows = meter::limits(&mut read, &new_reservation(context, wanted, now), starts).await?;
     if let Some(less) = wanted.presuming_less(&rows) {
@@ -236,7 +236,7 @@ async fn check_price(
     Ok(match counted {
         None => Ok(()),
         Some(limit) => Err(Rejection::NoPrice {
-            last_four: context.last_four.clone(),
+            last_four: context.found.last_four.clone(),
             model: wanted.model.clone(),
             limit: Box::new(limit),
         }),
@@ -250,10 +250,10 @@ fn check_limits(rows: &[LimitRow], context: &AuthContext, now: Moment) -> Result
     };
     let limit = limit_use(row, &context.into(), now);
     Err(Rejection::Limit {
-        last_four: context.last_four.clone(),
+        last_four: context.found.last_four.clone(),
         retry_after: retry_after(&limit, now),
         limit: Box::new(limit),
-        zone: context.zone.clone(),
+        zone: context.found.zone.clone(),
     })
 }
 
@@ -273,7 +273,8 @@ pub async fn limits(desk: &Desk, context: &AuthContext) -> Result<Vec<LimitUse>,
         is_priced: true,
     };
     let new = new_reservation(context, &nothing, now);
-    let rows = meter::limits(&mut desk.db.read().await?, &new, WindowStarts::at(now, &context.zone)).await?;
+    let rows =
+        meter::limits(&mut desk.db.read().await?, &new, WindowStarts::at(now, &context.found.zone)).await?;
     Ok(rows.iter().map(|row| limit_use(row, &context.into(), now)).collect())
 }
 
@@ -335,9 +336,9 @@ fn new_reservation(context: &AuthContext, wanted: &ReservationRequest, now: Mome
     NewReservation {
         reservation: meter::Reservation {
             request: wanted.request.clone(),
-            org: context.org.clone(),
-            key: context.key.clone(),
-            secret: context.secret.clone(),
+            org: context.found.org.clone(),
+            key: context.found.key.clone(),
+            secret: context.found.secret.clone(),
             team: context.team().cloned(),
             model: wanted.model.clone(),
             reserved_at: now,
@@ -362,8 +363,8 @@ struct Holders<'a> {
 
 impl<'a> From<&'a AuthContext> for Holders<'a> {
     fn from(context: &'a AuthContext) -> Self {
-        let team = context.team.as_ref().map(|(_, name)| name.as_str()).unwrap_or_default();
-        Self { key: &context.key_name, team, org: &context.org_name, zone: &context.zone }
+        let team = context.found.team.as_ref().map(|(_, name)| name.as_str()).unwrap_or_default();
+        Self { key: &context.found.key_name, team, org: &context.found.org_name, zone: &context.found.zone }
     }
 }
 

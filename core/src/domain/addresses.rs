@@ -47,6 +47,11 @@ impl AllowList {
         self.is_any() || self.0.iter().any(|net| net.contains(&address))
     }
 
+    /// How many entries there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// One entry to a line, as a form shows them; reads back to the same list.
     pub fn lines(&self) -> String {
         self.entries().join("\n")

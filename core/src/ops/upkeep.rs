@@ -4,7 +4,9 @@ use crate::domain::moment::Moment;
 use crate::domain::window::WindowStarts;
 use crate::store::Unaudited;
 use crate::store::grants::{self, Ended};
-use crate::store::{Db, StoreError, budget_marks, kept_forms, keys, meter, rejections, sessions, throttle};
+use crate::store::{
+    Db, StoreError, budget_marks, kept_forms, keys, meter, nodes, rejections, sessions, throttle,
+};
 use crate::{Clock, Desk};
 
 const DAY_MS: i64 = 86_400_000;
@@ -60,13 +62,14 @@ pub async fn renew_after_grants(desk: &Desk, since: Moment) -> Result<Moment, St
     Ok(now)
 }
 
-/// Removes reservations whose lease ran out: they count no more.
+/// Removes reservations whose lease ran out, as they count no more, and the rows of processes that ended without doing so.
 ///
 /// # Errors
 /// When the database cannot be written.
 pub async fn sweep_reservations(desk: &Desk) -> Result<(), StoreError> {
     let mut tx = desk.db.write().await?;
     meter::sweep(&mut tx, desk.now()).await?;
+    nodes::sweep(&mut tx).await?;
     tx.save_unaudited(Unaudited::Sweep).await
 }
 

@@ -171,7 +171,7 @@ pub async fn insert_keys(tx: &mut Tx, permit: &Permit, keys: &[SeedKey<'_>]) -> 
 /// # Errors
 /// When the database cannot be written.
 pub async fn settle(db: &Db) -> Result<(), StoreError> {
-    let Db::Postgres(pool) = db else { return db.analyze().await };
+    let Db::Postgres(pool, _) = db else { return db.analyze().await };
     // The connection leaves the pool for good, so that its missing time limit is no one else's, whatever fails here.
     let mut conn = pool.acquire().await?.detach();
     sqlx::query("SET statement_timeout = 0").execute(&mut conn).await?;
@@ -203,7 +203,7 @@ fn checked(name: &str) -> &str {
 }
 
 async fn on_server(server: &Db, statement: String) -> Result<(), StoreError> {
-    if let Db::Postgres(pool) = server {
+    if let Db::Postgres(pool, _) = server {
         sqlx::query(AssertSqlSafe(statement)).execute(pool).await?;
     }
     Ok(())

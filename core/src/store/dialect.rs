@@ -145,6 +145,14 @@ impl Dialect {
         }
     }
 
+    /// The database's clock in milliseconds, as it is now and not when the transaction began.
+    pub fn clock_ms(self) -> &'static str {
+        match self {
+            Dialect::Sqlite => "CAST(round(unixepoch('subsec') * 1000) AS INTEGER)",
+            Dialect::Postgres => "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
+        }
+    }
+
     /// Holds the row read until the transaction ends. On SQLite the whole transaction has the write lock already.
     pub fn for_update(self) -> &'static str {
         match self {

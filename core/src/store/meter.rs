@@ -514,7 +514,7 @@ pub async fn reserve(
     starts: WindowStarts,
 ) -> Result<Vec<LimitRow>, StoreError> {
     match db {
-        Db::Postgres(_) => {
+        Db::Postgres(..) => {
             let mut call = db.read().await?;
             let mut rows = run_reserve(&mut call, CALL_RESERVE, &new, starts, None).await?;
             call.done().await?;
@@ -559,7 +559,7 @@ pub async fn renew(db: &Db, requests: &[RequestId], expires_at: Moment) -> Resul
     let ids: Vec<&str> = requests.iter().map(RequestId::as_str).collect();
     let ids = serde_json::to_string(&ids).unwrap_or_default();
     match db {
-        Db::Postgres(_) => {
+        Db::Postgres(..) => {
             let mut call = db.read().await?;
             changed!(&mut call, sqlx::query(CALL_RENEW).bind(&ids).bind(expires_at.ms()))?;
             call.done().await?;

@@ -17,6 +17,8 @@ pub mod bench_baseline;
 pub mod bench_usage;
 pub mod budget_marks;
 pub mod bulk;
+pub mod config_changes;
+mod config_watch;
 mod constraints;
 pub mod dialect;
 mod error;
@@ -39,6 +41,7 @@ pub mod meter;
 pub mod models;
 pub mod months;
 pub mod names;
+pub mod nodes;
 mod open;
 pub mod org_queues;
 pub mod orgs;
@@ -64,6 +67,7 @@ mod search;
 mod search_sql;
 pub mod second_factor;
 pub mod secrets;
+pub mod serving_lock;
 pub mod sessions;
 pub mod settlement;
 pub mod settlement_writer;
@@ -77,6 +81,7 @@ pub mod throttle;
 mod tx;
 pub mod verify;
 
+pub use config_watch::{ConfigWatch, Lease, Seen};
 pub use constraints::ConstraintViolation;
 pub use error::StoreError;
 pub use open::SchemaState;
@@ -156,9 +161,11 @@ pub enum Db {
         together: group_commit::WriteBatcher,
         /// Whether another program was lately found to hold the write lock.
         foreign_lock: foreign_lock::ForeignLock,
+        /// What this process knows of changes to the configuration.
+        config: ConfigWatch,
     },
-    /// One pool of up to 16 connections, for reads and writes.
-    Postgres(PgPool),
+    /// One pool of up to 16 connections, for reads and writes, and what this process knows of changes to the configuration.
+    Postgres(PgPool, ConfigWatch),
 }
 
 impl std::fmt::Debug for Db {
@@ -222,7 +229,7 @@ impl Db {
     pub fn name(&self) -> &'static str {
         match self {
             Db::Sqlite { .. } => "SQLite",
-            Db::Postgres(_) => "Postgres",
+            Db::Postgres(..) => "Postgres",
         }
     }
 
@@ -233,7 +240,7 @@ impl Db {
     pub async fn read(&self) -> Result<Reader, StoreError> {
         Ok(match self {
             Db::Sqlite { readers, .. } => Reader::Sqlite(readers.acquire().await?),
-            Db::Postgres(pool) => match pooler::begin(pool) {
+            Db::Postgres(pool, _) => match pooler::begin(pool) {
                 Some(begin) => Reader::Pooled(pool.begin_with(begin).await?),
                 None => Reader::Postgres(pool.acquire().await?),
             },
@@ -248,7 +255,7 @@ impl Db {
     pub async fn read_one_moment(&self) -> Result<Reader, StoreError> {
         Ok(match self {
             Db::Sqlite { readers, .. } => Reader::SqliteMoment(readers.begin().await?),
-            Db::Postgres(pool) => {
+            Db::Postgres(pool, _) => {
                 let (mut tx, keeps) = match pooler::begin(pool) {
                     Some(begin) => (pool.begin_with(begin).await?, false),
                     None => (pool.begin().await?, true),
@@ -266,12 +273,21 @@ impl Db {
     /// `Database` when no connection or write lock is free in time, or the database cannot be reached.
     pub async fn write(&self) -> Result<Tx, StoreError> {
         Ok(match self {
-            Db::Sqlite { writer, foreign_lock, .. } => Tx::sqlite(foreign_lock.begin(writer).await?),
-            Db::Postgres(pool) => match pooler::begin(pool) {
-                Some(begin) => Tx::postgres(pool.begin_with(begin).await?, false),
-                None => Tx::postgres(pool.begin().await?, true),
+            Db::Sqlite { writer, foreign_lock, .. } => {
+                Tx::sqlite(foreign_lock.begin(writer).await?, self.clone())
+            }
+            Db::Postgres(pool, _) => match pooler::begin(pool) {
+                Some(begin) => Tx::postgres(pool.begin_with(begin).await?, false, self.clone()),
+                None => Tx::postgres(pool.begin().await?, true, self.clone()),
             },
         })
+    }
+
+    /// What this process knows of changes to the configuration.
+    pub fn config(&self) -> &ConfigWatch {
+        match self {
+            Db::Sqlite { config, .. } | Db::Postgres(_, config) => config,
+        }
     }
 
     /// Answers when the database does.
@@ -304,7 +320,7 @@ impl Db {
                 readers.close().await;
                 writer.close().await;
             }
-            Db::Postgres(pool) => pool.close().await,
+            Db::Postgres(pool, _) => pool.close().await,
         }
     }
 
@@ -315,7 +331,7 @@ impl Db {
     pub async fn analyze(&self) -> Result<(), StoreError> {
         match self {
             Db::Sqlite { writer, .. } => writer.execute("ANALYZE").await.map(|_| ())?,
-            Db::Postgres(pool) => pool.execute("ANALYZE").await.map(|_| ())?,
+            Db::Postgres(pool, _) => pool.execute("ANALYZE").await.map(|_| ())?,
         }
         Ok(())
     }
@@ -334,6 +350,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         audit::ALL,
         audit_list::ALL,
         bench_baseline::ALL,
+        config_changes::ALL,
         grants::ALL,
         bench_usage::ALL,
         installation::ALL,
@@ -345,6 +362,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         members::ALL,
         meter::ALL,
         models::ALL,
+        nodes::ALL,
         orgs::ALL,
         overview::ALL,
         people::ALL,

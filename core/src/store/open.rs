@@ -9,7 +9,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Connection, Executor};
 
 use super::foreign_lock::PATIENCE;
-use super::{DatabaseUrl, Db, StoreError, meter, pooler, rollups, run, search};
+use super::{ConfigWatch, DatabaseUrl, Db, StoreError, meter, pooler, rollups, run, search};
 
 static SQLITE: Migrator = sqlx::migrate!("../migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("../migrations/postgres");
@@ -53,7 +53,9 @@ impl Db {
                 let options = sqlite(path).create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
                 Self::open_sqlite(options).await
             }
-            DatabaseUrl::Postgres(url) => Ok(Db::Postgres(pooler::connect(url, false).await?)),
+            DatabaseUrl::Postgres(url) => {
+                Ok(Db::Postgres(pooler::connect(url, false).await?, ConfigWatch::default()))
+            }
         }
     }
 
@@ -65,7 +67,9 @@ impl Db {
         match url {
             // With SQLite's own read-only mode the files of the write-ahead log would be left behind.
             DatabaseUrl::Sqlite(path) => Self::open_sqlite(sqlite(path).pragma("query_only", "ON")).await,
-            DatabaseUrl::Postgres(url) => Ok(Db::Postgres(pooler::connect(url, true).await?)),
+            DatabaseUrl::Postgres(url) => {
+                Ok(Db::Postgres(pooler::connect(url, true).await?, ConfigWatch::default()))
+            }
         }
     }
 
@@ -88,7 +92,13 @@ impl Db {
             .acquire_timeout(Duration::from_secs(5))
             .connect_with(options.pragma("query_only", "ON"))
             .await?;
-        Ok(Db::Sqlite { writer, readers, together: Default::default(), foreign_lock: Default::default() })
+        Ok(Db::Sqlite {
+            writer,
+            readers,
+            together: Default::default(),
+            foreign_lock: Default::default(),
+            config: ConfigWatch::default(),
+        })
     }
 
     /// Brings the schema up to this program's, and makes what only the program can make of the rows. Running it again changes nothing.
@@ -98,13 +108,15 @@ impl Db {
     pub async fn migrate(&self) -> Result<(), StoreError> {
         match self {
             Db::Sqlite { writer, .. } => SQLITE.run(writer).await?,
-            Db::Postgres(pool) => {
+            Db::Postgres(pool, _) => {
                 // One transaction for all of it, so that it also works behind a pooler, and is done whole or not at all.
                 let mut tx = pool.begin().await?;
                 // A migration of a large table takes longer than a statement may elsewhere, and so does waiting for another
                 // node's.
+                // Triggers that wait for the commit would keep a later statement from changing their table.
                 tx.execute(
-                    "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock(7)",
+                    "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SET CONSTRAINTS ALL IMMEDIATE;
+                    SELECT pg_advisory_xact_lock(7)",
                 )
                 .await?;
                 // The migrator's statements have names, which a pooler's connection may have from another program.
@@ -141,7 +153,7 @@ impl Db {
         };
         let known = match self {
             Db::Sqlite { .. } => &SQLITE,
-            Db::Postgres(_) => &POSTGRES,
+            Db::Postgres(..) => &POSTGRES,
         };
         Ok(compare(known, &applied))
     }

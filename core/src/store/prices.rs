@@ -14,6 +14,7 @@ statements! {
     /// One that has started is not withdrawn.
     WITHDRAW = "UPDATE prices SET withdrawn_at = $3
         WHERE id = $1 AND model_id = $2 AND withdrawn_at IS NULL AND starts_at > $3";
+    NEXT_START = "SELECT MIN(starts_at) FROM prices WHERE model_id = $1 AND withdrawn_at IS NULL AND starts_at > $2";
     BY_ID = "SELECT model_id, id AS price_id, starts_at, origin, source, tariff FROM prices WHERE id = $1";
     HISTORY = "SELECT id AS price_id, starts_at, origin, source, tariff, created_at, set_by, withdrawn_at FROM prices
         WHERE model_id = $1 ORDER BY starts_at DESC, created_at DESC";
@@ -82,6 +83,16 @@ pub async fn by_id(via: &mut impl Via, id: &PriceId) -> Result<Option<(String, P
         run!(via, fetch_optional, sqlx::query_as::<_, OwnedRow>(BY_ID).bind(id.as_str()))?;
     let Some(OwnedRow { model_id, price }) = row else { return Ok(None) };
     Ok(price.read()?.map(|price| (model_id, price)))
+}
+
+/// When the next price of a model after `at` starts; `None` when there is none.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn next_start(via: &mut impl Via, model: &str, at: Moment) -> Result<Option<Moment>, StoreError> {
+    let next: Option<i64> =
+        run!(via, fetch_one, sqlx::query_scalar::<_, Option<i64>>(NEXT_START).bind(model).bind(at.ms()))?;
+    Ok(next.map(Moment::from_ms))
 }
 
 /// Every price of a model, the last to start first; withdrawn ones too.

@@ -457,7 +457,7 @@ pub async fn record(via: &mut impl Via, requests: &[Usage], zone: &Zone) -> Resu
 /// When the database cannot be written.
 pub async fn release(db: &Db, request: &RequestId) -> Result<bool, StoreError> {
     match db {
-        Db::Postgres(_) => {
+        Db::Postgres(..) => {
             let mut call = db.read().await?;
             let was_there = run!(
                 &mut call,

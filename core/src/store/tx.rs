@@ -5,7 +5,7 @@
 use sqlx::{Postgres, Sqlite};
 
 use super::permit::compare;
-use super::{Conn, StoreError, Via, audit};
+use super::{Conn, Db, StoreError, Via, audit, config_changes};
 use crate::domain::audit::Event;
 use crate::domain::moment::Moment;
 use crate::domain::policy::{Action, Authority, Authorized};
@@ -14,6 +14,7 @@ use crate::domain::policy::{Action, Authority, Authorized};
 pub struct Tx {
     inner: Inner,
     due: Vec<Due>,
+    db: Db,
 }
 
 enum Inner {
@@ -71,13 +72,15 @@ pub enum Unaudited {
     ProviderAnswered,
     /// Alerts and their deliveries, and what a person read or wants of them.
     Alerts,
+    /// The row with which a process says that it serves.
+    Node,
     /// What a benchmark writes.
     Bench,
 }
 
 impl Unaudited {
     /// Every variant, for the test that prints the list.
-    pub const ALL: [Unaudited; 21] = [
+    pub const ALL: [Unaudited; 22] = [
         Unaudited::AttemptCounted,
         Unaudited::SignIn,
         Unaudited::Session,
@@ -98,6 +101,7 @@ impl Unaudited {
         Unaudited::Readiness,
         Unaudited::ProviderAnswered,
         Unaudited::Alerts,
+        Unaudited::Node,
         Unaudited::Bench,
     ];
 
@@ -132,8 +136,15 @@ impl Unaudited {
             Unaudited::Alerts => {
                 "alerts are a record of their own, and what a person wants of them is theirs"
             }
+            Unaudited::Node => "that a process serves, and what it has seen, changes nothing",
             Unaudited::Bench => "a benchmark's own database",
         }
+    }
+
+    /// Whether what admission reads may change, so that it is waited for until every process has seen it. The others never do,
+    /// but for the first use of a new secret (`Usage`): no one is answered, and processes see it at their next look.
+    const fn changes_configuration(self) -> bool {
+        matches!(self, Unaudited::Expiry | Unaudited::Bench)
     }
 }
 
@@ -147,12 +158,12 @@ impl Via for Tx {
 }
 
 impl Tx {
-    pub(super) fn sqlite(tx: sqlx::Transaction<'static, Sqlite>) -> Self {
-        Self { inner: Inner::Sqlite(tx), due: Vec::new() }
+    pub(super) fn sqlite(tx: sqlx::Transaction<'static, Sqlite>, db: Db) -> Self {
+        Self { inner: Inner::Sqlite(tx), due: Vec::new(), db }
     }
 
-    pub(super) fn postgres(tx: sqlx::Transaction<'static, Postgres>, keeps_statements: bool) -> Self {
-        Self { inner: Inner::Postgres { tx, keeps_statements }, due: Vec::new() }
+    pub(super) fn postgres(tx: sqlx::Transaction<'static, Postgres>, keeps_statements: bool, db: Db) -> Self {
+        Self { inner: Inner::Postgres { tx, keeps_statements }, due: Vec::new(), db }
     }
 
     /// Called by each write that a permit is needed for: the permit must allow one of `actions` on `object`, and an event
@@ -200,7 +211,7 @@ impl Tx {
         now: Moment,
     ) -> Result<(), StoreError> {
         self.record(permit.authority(), &event, now).await?;
-        self.commit().await
+        self.commit_seen().await
     }
 
     /// For several things changed at once: an event for each.
@@ -215,7 +226,7 @@ impl Tx {
         for (permit, event) in &events {
             self.record(permit.authority(), event, now).await?;
         }
-        self.commit().await
+        self.commit_seen().await
     }
 
     async fn record(&mut self, authority: &Authority, event: &Event, now: Moment) -> Result<(), StoreError> {
@@ -235,8 +246,11 @@ impl Tx {
     ///
     /// # Errors
     /// `Unaudited` when a write owes an event.
-    pub async fn save_unaudited(self, _: Unaudited) -> Result<(), StoreError> {
-        self.commit().await
+    pub async fn save_unaudited(self, reason: Unaudited) -> Result<(), StoreError> {
+        match reason.changes_configuration() {
+            true => self.commit_seen().await,
+            false => self.commit().await,
+        }
     }
 
     /// Commits whatever is due, for tests that prepare a database; the program is built without it.
@@ -246,7 +260,15 @@ impl Tx {
     #[cfg(feature = "testing")]
     pub async fn save_without_events(mut self) -> Result<(), StoreError> {
         self.due.clear();
-        self.commit().await
+        self.commit_seen().await
+    }
+
+    /// Answers when the change applies to every request that starts from now on, at every process that serves.
+    async fn commit_seen(self) -> Result<(), StoreError> {
+        let db = self.db.clone();
+        self.commit().await?;
+        config_changes::wait_until_seen(&db).await;
+        Ok(())
     }
 
     async fn commit(self) -> Result<(), StoreError> {

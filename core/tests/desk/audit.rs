@@ -235,7 +235,7 @@ on_both!(
 async fn disarm(desk: &TestDesk) {
     let sql = match &desk.db {
         Db::Sqlite { .. } => "DROP TRIGGER audit_events_no_update; DROP TRIGGER audit_events_no_delete",
-        Db::Postgres(_) => "DROP TRIGGER audit_events_no_change ON audit_events",
+        Db::Postgres(..) => "DROP TRIGGER audit_events_no_change ON audit_events",
     };
     desk.execute(sql).await.unwrap();
 }

@@ -27,7 +27,7 @@ async fn provider(desk: &TestDesk, name: &str, kind: ProviderKind) -> Provider {
 }
 
 /// An installation with a catalogue, its operator, and these providers.
-async fn with(desk: &TestDesk, names: &[&str]) -> (At, Caller, Vec<Provider>) {
+pub async fn with(desk: &TestDesk, names: &[&str]) -> (At, Caller, Vec<Provider>) {
     let at = desk.owner().await;
     catalogue::seed(desk).await.unwrap();
     desk.clock.advance(1);
@@ -53,7 +53,7 @@ async fn form_of(desk: &TestDesk, operator: &Caller, id: &str) -> SaveForm {
 }
 
 /// `gpt-5` by the first of them, and by the others with these weights.
-async fn serve(desk: &TestDesk, operator: &Caller, all: &[Provider], weights: &[i64]) {
+pub async fn serve(desk: &TestDesk, operator: &Caller, all: &[Provider], weights: &[i64]) {
     let mut form = form_of(desk, operator, "gpt-5").await;
     form.model.route = all[0].id.to_string();
     form.model.further = all[1..]

@@ -25,6 +25,7 @@ mod list;
 mod members;
 mod meter;
 mod meter_races;
+mod nodes;
 mod orgs;
 mod outages;
 mod overshoot;

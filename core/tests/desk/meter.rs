@@ -401,7 +401,7 @@ on_both!(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgres_cuts_the_same_windows() {
     on_postgres(|desk: TestDesk| async move {
-        let Db::Postgres(pool) = &desk.db else { unreachable!() };
+        let Db::Postgres(pool, _) = &desk.db else { unreachable!() };
         let mut dice = Dice::new(11);
         for name in [
             "UTC",

@@ -44,6 +44,10 @@ impl Clock for At {
     fn now(&self) -> Moment {
         self.0
     }
+
+    fn steady(&self) -> std::time::Duration {
+        std::time::Duration::ZERO
+    }
 }
 
 /// Unlike in every other process with another seed.

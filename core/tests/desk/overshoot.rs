@@ -447,7 +447,7 @@ on_both!(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_version_of_the_function_never_passes_a_budget() {
     on_postgres(|desk: TestDesk| async move {
-        let Db::Postgres(pool) = &desk.db else { unreachable!() };
+        let Db::Postgres(pool, _) = &desk.db else { unreachable!() };
         let at = desk.owner().await;
         let issued = open_key(&desk, &at).await;
         let context = context(&desk, &issued).await;

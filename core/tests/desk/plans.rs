@@ -46,7 +46,7 @@ async fn plan_of_list(values: &Values<'_>, sql: &str) -> String {
     }
     match &values.at.db {
         Db::Sqlite { readers, .. } => lines(explained!("EXPLAIN QUERY PLAN", readers), "detail"),
-        Db::Postgres(pool) => lines(explained!("EXPLAIN", pool), "QUERY PLAN"),
+        Db::Postgres(pool, _) => lines(explained!("EXPLAIN", pool), "QUERY PLAN"),
     }
 }
 
@@ -74,7 +74,7 @@ fn assert_indexed(what: &str, plan: &str, aliases: &[&str]) {
 pub fn dialect(desk: &TestDesk) -> Dialect {
     match &desk.db {
         Db::Sqlite { .. } => Dialect::Sqlite,
-        Db::Postgres(_) => Dialect::Postgres,
+        Db::Postgres(..) => Dialect::Postgres,
     }
 }
 
@@ -447,7 +447,7 @@ on_both!(
             }
             let plan = match &desk.db {
                 Db::Sqlite { readers, .. } => lines(explained!("EXPLAIN QUERY PLAN", readers), "detail"),
-                Db::Postgres(pool) => lines(explained!("EXPLAIN", pool), "QUERY PLAN"),
+                Db::Postgres(pool, _) => lines(explained!("EXPLAIN", pool), "QUERY PLAN"),
             };
             assert_indexed(&what, &plan, &["k", "s"]);
         }
@@ -648,7 +648,7 @@ pub async fn plan_of(desk: &TestDesk, sql: &str) -> String {
             let query = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")));
             lines(query.fetch_all(readers).await.unwrap(), "detail")
         }
-        Db::Postgres(pool) => {
+        Db::Postgres(pool, _) => {
             let query = sqlx::query(AssertSqlSafe(format!("EXPLAIN {sql}")));
             lines(query.fetch_all(pool).await.unwrap(), "QUERY PLAN")
         }

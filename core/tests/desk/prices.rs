@@ -54,7 +54,7 @@ async fn edit(desk: &TestDesk, id: &str, rates: &str, starts: Option<Moment>) ->
     EditModel { version: known.version, mine: Model { price, ..base.clone() }, base: Some(base), starts }
 }
 
-async fn set(desk: &TestDesk, id: &str, rates: &str, starts: Option<Moment>) -> Result<(), OpError> {
+pub async fn set(desk: &TestDesk, id: &str, rates: &str, starts: Option<Moment>) -> Result<(), OpError> {
     let edit = edit(desk, id, rates, starts).await;
     match models::save(desk, OperatorActor::CommandLine, &edit).await? {
         Outcome::Saved(_) => Ok(()),
@@ -434,7 +434,9 @@ on_both!(
             Db::Sqlite { .. } => {
                 (old.replace("BIGINT", "INTEGER"), include_str!("../../../migrations/sqlite/0012_prices.sql"))
             }
-            Db::Postgres(_) => (old.to_owned(), include_str!("../../../migrations/postgres/0012_prices.sql")),
+            Db::Postgres(..) => {
+                (old.to_owned(), include_str!("../../../migrations/postgres/0012_prices.sql"))
+            }
         };
         desk.execute(&old).await.unwrap();
         for (id, input, output, cached, retired) in [

@@ -268,7 +268,7 @@ on_both!(
 
 on_both!(
     fn other_gateways_settle_without_an_error(desk: TestDesk) {
-        if !matches!(desk.db, keydesk_core::store::Db::Postgres(_)) {
+        if !matches!(desk.db, keydesk_core::store::Db::Postgres(..)) {
             return;
         }
         let at = desk.owner().await;

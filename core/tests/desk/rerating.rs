@@ -140,7 +140,7 @@ on_both!(
 
 on_both!(
     fn every_version_of_settlement_goes_on_working(desk: TestDesk) {
-        if !matches!(desk.db, keydesk_core::store::Db::Postgres(_)) {
+        if !matches!(desk.db, keydesk_core::store::Db::Postgres(..)) {
             return;
         }
         let at = desk.owner().await;

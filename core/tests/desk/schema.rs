@@ -25,7 +25,7 @@ struct Schema {
 async fn schema_of(desk: &TestDesk) -> Schema {
     match &desk.db {
         Db::Sqlite { .. } => sqlite_schema(desk).await,
-        Db::Postgres(_) => postgres_schema(desk).await,
+        Db::Postgres(..) => postgres_schema(desk).await,
     }
 }
 
@@ -85,7 +85,7 @@ async fn sqlite_schema(desk: &TestDesk) -> Schema {
 }
 
 async fn postgres_schema(desk: &TestDesk) -> Schema {
-    let Db::Postgres(pool) = &desk.db else { unreachable!() };
+    let Db::Postgres(pool, _) = &desk.db else { unreachable!() };
     let mut schema = Schema::default();
     let rows = sqlx::query(
         "SELECT c.table_name::text, c.column_name::text, c.data_type::text, c.is_nullable = 'YES'
@@ -251,7 +251,7 @@ on_both!(
             let error = desk.execute(sql).await.expect_err(sql).to_string();
             assert!(error.contains("append-only"), "{error}");
         }
-        if matches!(desk.db, Db::Postgres(_)) {
+        if matches!(desk.db, Db::Postgres(..)) {
             assert!(desk.execute("TRUNCATE audit_events").await.is_err());
         }
         assert_eq!(before, desk.dump().await);
@@ -266,7 +266,7 @@ on_both!(
                 "INSERT OR REPLACE INTO audit_events SELECT chain_id, seq, org_id, 0, actor_id, 'Nobody', kind,
                 subject_id, subject_name, changes, address, request_id, previous_hash, hash FROM audit_events"
             }
-            Db::Postgres(_) => {
+            Db::Postgres(..) => {
                 "INSERT INTO audit_events SELECT * FROM audit_events
                 ON CONFLICT (chain_id, seq) DO UPDATE SET actor_name = 'Nobody'"
             }

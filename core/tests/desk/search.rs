@@ -466,6 +466,6 @@ on_both!(
 fn dialect(desk: &TestDesk) -> store::dialect::Dialect {
     match &desk.db {
         store::Db::Sqlite { .. } => store::dialect::Dialect::Sqlite,
-        store::Db::Postgres(_) => store::dialect::Dialect::Postgres,
+        store::Db::Postgres(..) => store::dialect::Dialect::Postgres,
     }
 }

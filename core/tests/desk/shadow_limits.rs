@@ -150,7 +150,7 @@ async fn another_gateway_is_told_of_enforced_limits_only() {
         let key = issued.id.to_string();
         budget(&desk, &at, "key", &key, "month", 10 * CENT).await;
         set(&desk, &at, &wish(&at, "key", &key, "month", "0.01")).await.unwrap();
-        let Db::Postgres(pool) = &desk.db else { unreachable!() };
+        let Db::Postgres(pool, _) = &desk.db else { unreachable!() };
         let starts = WindowStarts::at(desk.now(), &at.org.zone);
         for (amount, passes) in [(6 * CENT, true), (6 * CENT, false), (4 * CENT, true), (1, false)] {
             let rows: Vec<(String, String, bool)> = sqlx::query_as(

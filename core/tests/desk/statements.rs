@@ -11,7 +11,7 @@ async fn field_error(desk: &TestDesk, text: &str) -> Option<String> {
     let sql = AssertSqlSafe(text.to_owned()).into_sql_str();
     let prepared = match &desk.db {
         Db::Sqlite { writer, .. } => writer.prepare(sql).await.map(|_| ()),
-        Db::Postgres(pool) => pool.prepare(sql).await.map(|_| ()),
+        Db::Postgres(pool, _) => pool.prepare(sql).await.map(|_| ()),
     };
     prepared.err().map(|error| format!("{error}\n{text}"))
 }
@@ -19,7 +19,7 @@ async fn field_error(desk: &TestDesk, text: &str) -> Option<String> {
 fn dialect(desk: &TestDesk) -> Dialect {
     match &desk.db {
         Db::Sqlite { .. } => Dialect::Sqlite,
-        Db::Postgres(_) => Dialect::Postgres,
+        Db::Postgres(..) => Dialect::Postgres,
     }
 }
 
@@ -63,6 +63,8 @@ on_both!(
             crate::report::every_statement(dialect),
             store::teams::every_text(dialect),
             store::months::every_text(dialect),
+            store::nodes::every_text(dialect),
+            store::config_changes::every_text(dialect),
             store::members::every_text(dialect),
             store::orgs::every_text(),
             store::overview::every_text(dialect),

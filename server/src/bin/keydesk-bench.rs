@@ -48,7 +48,7 @@ mod clock;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
 use keydesk_core::domain::moment::Moment;
@@ -111,6 +111,10 @@ impl Clock for Fixed {
     fn now(&self) -> Moment {
         // 18 November 2026, 10:00 UTC.
         Moment::from_ms(1_795_082_400_000)
+    }
+
+    fn steady(&self) -> Duration {
+        clock::SystemClock.steady()
     }
 }
 

@@ -35,13 +35,13 @@ fn rotate(serving: &Serving, secret: &str, more: &[&str]) -> Ran {
     command.args(more).env("KEY", secret).output().unwrap().into()
 }
 
-fn client() -> reqwest::Client {
+pub fn client() -> reqwest::Client {
     // Everything here is plain HTTP, but no client is made without it.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
-async fn status(client: &reqwest::Client, serving: &Serving, secret: &str) -> u16 {
+pub async fn status(client: &reqwest::Client, serving: &Serving, secret: &str) -> u16 {
     let url = format!("http://{}/v1/models", serving.address);
     client.get(url).bearer_auth(secret).send().await.unwrap().status().as_u16()
 }

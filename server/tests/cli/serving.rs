@@ -10,6 +10,7 @@ use keydesk_core::domain::key::KeySpec;
 use keydesk_core::domain::moment::Moment;
 use keydesk_core::ops::seed;
 
+use super::rotation::{client, status, with_key};
 use super::support::{Place, Ran, both, seed_org};
 
 /// A server that is ended with the test.
@@ -136,11 +137,50 @@ async fn a_request_under_way_is_answered_before_the_server_stops() {
 
 #[tokio::test]
 async fn two_servers_cannot_listen_on_one_port() {
-    let place = Place::sqlite();
-    let serving = Serving::start(&place);
-    let ran = place.run(&["serve", "--listen", &serving.address]);
+    let serving = Serving::start(&Place::sqlite());
+    let ran = Place::sqlite().run(&["serve", "--listen", &serving.address]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.err.contains("Choose another address with --listen."), "{ran:?}");
+}
+
+#[tokio::test]
+async fn an_sqlite_file_is_served_by_one_process_and_used_by_any_number() {
+    let place = Place::sqlite();
+    seed_org(&place.desk(Moment::from_ms(0)).await).await;
+    let serving = Serving::start(&place);
+    for command in ["serve", "gateway"] {
+        let ran = place.run(&[command, "--listen", "127.0.0.1:0"]);
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert!(ran.err.contains("is served by one process") && ran.err.contains("Postgres"), "{ran:?}");
+    }
+    assert!(place.done(&["orgs", "list"]).starts_with("acme\tactive"));
+    place.done(&["orgs", "suspend", "acme", "--reason", "a test"]);
+    assert!(place.done(&["orgs", "list"]).starts_with("acme\tsuspended"));
+    // What a process that is killed leaves behind keeps no other one from serving.
+    drop(serving);
+    let again = Serving::start(&place);
+    again.terminate();
+    assert_eq!(again.ended().code, Some(0));
+    assert_eq!(place.number("SELECT COUNT(*) FROM gateway_nodes").await, 0);
+}
+
+#[tokio::test]
+async fn a_command_is_done_when_the_serving_process_has_it() {
+    for place in both().await {
+        let secret = with_key(&place, false).await;
+        let serving = Serving::start(&place);
+        eventually("the process has its row", async || {
+            place.number("SELECT COUNT(*) FROM gateway_nodes").await == 1
+        })
+        .await;
+        let client = client();
+        for _ in 0..5 {
+            assert_eq!(status(&client, &serving, &secret).await, 200, "{}", place.name());
+            place.done(&["orgs", "suspend", "acme", "--reason", "a test"]);
+            assert_eq!(status(&client, &serving, &secret).await, 401, "{}", place.name());
+            place.done(&["orgs", "resume", "acme"]);
+        }
+    }
 }
 
 const DAY: i64 = 86_400_000;

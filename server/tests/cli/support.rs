@@ -228,6 +228,10 @@ impl Clock for At {
     fn now(&self) -> Moment {
         self.0
     }
+
+    fn steady(&self) -> std::time::Duration {
+        std::time::Duration::ZERO
+    }
 }
 
 /// Different bytes each time, the same in each run.
