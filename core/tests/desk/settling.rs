@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-// sqlx here: a test keeps settlements waiting with a lock.
+// sqlx here: locks keep settlements waiting.
 use keydesk_core::Desk;
 use keydesk_core::admission::{reserve, settle};
 use keydesk_core::domain::failover::Attempt;
@@ -164,6 +164,7 @@ async fn many(desk: &TestDesk) -> Vec<Ended> {
         (&at, desk.create_key(&at, "alone").await),
         (&other, desk.create_key(&other, "theirs").await),
     ];
+    desk.execute("DELETE FROM budgets").await.unwrap();
     for (kind, id, period, amount) in [
         ("key", keys[0].1.id.as_str(), "total", 15_000),
         ("key", keys[0].1.id.as_str(), "day", 3_000),
@@ -274,7 +275,7 @@ on_both!(
                 usage.key,
                 usage.secret,
                 usage.started_at.ms(),
-                at.org.zone,
+                at.org.zone.name(),
                 usage.started_at.ms()
             );
             assert_eq!(desk.texts(&again).await, ["false"]);
