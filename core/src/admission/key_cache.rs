@@ -187,7 +187,7 @@ impl Keepable for Vec<Provider> {
 }
 
 fn provider_bytes(provider: &Provider) -> usize {
-    size_of_val(provider) + provider.base_url.len() + provider.headers.len() + 500
+    size_of_val(provider) + provider.spec.base_url.len() + provider.spec.headers.len() + 500
 }
 
 #[cfg(test)]

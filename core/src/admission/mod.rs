@@ -49,7 +49,6 @@ use crate::domain::limit_use::HolderKind;
 use crate::domain::model::catalogue_name;
 use crate::domain::moment::{Moment, Zone};
 use crate::domain::org::Unpriced;
-use crate::domain::scope::ModelScope;
 use crate::store::StoreError;
 use crate::store::admission::{self as stored, PresentedKey};
 

@@ -111,7 +111,7 @@ pub async fn hashes(via: &mut impl Via) -> Result<Vec<([u8; 32], String)>, Store
 pub fn settlement_texts(db: &Db) -> Vec<String> {
     settlement::texts(match db {
         Db::Sqlite { .. } => Dialect::Sqlite,
-        Db::Postgres(_) => Dialect::Postgres,
+        Db::Postgres(..) => Dialect::Postgres,
     })
 }
 

@@ -142,7 +142,7 @@ async fn write(db: &Db, part: &Part) -> Result<HashSet<String>, StoreError> {
     let rows = different.map(|waiting| waiting.row.as_str()).collect::<Vec<_>>().join(",");
     let rows = format!("[{rows}]");
     let written = match db {
-        Db::Postgres(_) => {
+        Db::Postgres(..) => {
             let mut call = db.read().await?;
             let written = settlement::write(&mut call, &rows, Some(PATIENCE)).await?;
             call.done().await?;

@@ -255,14 +255,14 @@ on_both!(
 
 on_both!(
     fn models_prices_and_providers_are_kept_until_they_change(desk: TestDesk) {
-        let (_, operator, all) = super::failover::with(&desk, &["Alpha", "Beta"]).await;
-        super::failover::serve(&desk, &operator, &all, &[5]).await;
+        let (_, operator, all) = crate::failover::with(&desk, &["Alpha", "Beta"]).await;
+        crate::failover::serve(&desk, &operator, &all, &[5]).await;
         let mut node = node(&desk).await;
         let found = async || match look_up_model(&desk, "gpt-5").await.unwrap() {
             ModelLookup::Routed(model, Target::Provider(provider)) => {
                 let further = further_providers(&desk, &model, ProviderKind::OpenAi).await.unwrap();
-                let further = further.into_iter().map(|(provider, _)| provider.name);
-                (provider.name, further.collect::<Vec<_>>(), model.price_words())
+                let further = further.into_iter().map(|(provider, _)| provider.spec.name.clone());
+                (provider.spec.name.clone(), further.collect::<Vec<_>>(), model.price_words())
             }
             _ => panic!("not served"),
         };
@@ -278,14 +278,14 @@ on_both!(
 
         // A price that was set starts by itself, and one that starts now applies at once.
         let starts = desk.now().plus_ms(5_000);
-        super::prices::set(&desk, "gpt-5", "input=2, output=8", Some(starts)).await.unwrap();
+        crate::prices::set(&desk, "gpt-5", "input=2, output=8", Some(starts)).await.unwrap();
         assert_eq!(found().await.2, price);
         desk.clock.set(starts.plus_ms(-1));
         assert_eq!(found().await.2, price);
         desk.clock.set(starts);
         assert_eq!(found().await.2, "input $2.00, output $8.00");
         desk.clock.advance(1);
-        super::prices::set(&desk, "gpt-5", "input=3", None).await.unwrap();
+        crate::prices::set(&desk, "gpt-5", "input=3", None).await.unwrap();
         assert_eq!(found().await.2, "input $3.00");
         for (at, words) in [(desk.now(), "input $3.00"), (starts, "input $2.00, output $8.00")] {
             for _ in 0..2 {
@@ -375,8 +375,8 @@ const BESIDES: [(&str, &[&str]); 9] = [
 
 /// At least one row in each table that admission reads.
 async fn with_every_table(desk: &TestDesk) -> (At, IssuedKey) {
-    let (at, operator, all) = super::failover::with(desk, &["Alpha", "Beta"]).await;
-    super::failover::serve(desk, &operator, &all, &[5]).await;
+    let (at, operator, all) = crate::failover::with(desk, &["Alpha", "Beta"]).await;
+    crate::failover::serve(desk, &operator, &all, &[5]).await;
     let issued = super::meter::open_key(desk, &at).await;
     let (org, key) = (&at.org.id, &issued.id);
     let bytes = match &desk.db {

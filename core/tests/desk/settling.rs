@@ -66,7 +66,7 @@ async fn together(desk: &TestDesk, requests: &[Ended]) -> Vec<Result<bool, Store
 async fn transactions(desk: &TestDesk) -> Option<i64> {
     match &desk.db {
         Db::Sqlite { .. } => None,
-        Db::Postgres(_) => Some(desk.number("SELECT COUNT(DISTINCT CAST(xmin AS TEXT)) FROM usage").await),
+        Db::Postgres(..) => Some(desk.number("SELECT COUNT(DISTINCT CAST(xmin AS TEXT)) FROM usage").await),
     }
 }
 
@@ -264,7 +264,7 @@ on_both!(
             desk.execute("DELETE FROM rate_counts").await.unwrap();
         }
         assert!(together(&desk, &requests).await.into_iter().all(|answer| !answer.unwrap()));
-        if let Db::Postgres(_) = &desk.db {
+        if let Db::Postgres(..) = &desk.db {
             let usage = &requests[2].usage;
             let again = format!(
                 "SELECT CAST(keydesk_settle_v1('{}', '{}', '{}', '{}', NULL, 'gpt-5', '', 200, 1, 2, 0, 3, {}, 4, NULL, '', '', 0,
