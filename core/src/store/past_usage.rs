@@ -117,12 +117,13 @@ fn add_up_text(part: Part, dialect: Dialect) -> String {
     let keys = part.keys().join(", ");
     format!(
         "INSERT INTO {} ({keys}, org_id, {}) SELECT {keys}, CAST($1 AS TEXT), {} FROM ({}) s WHERE {}
-        ON CONFLICT ({keys}) DO UPDATE SET {}",
+        ON CONFLICT ({}) DO UPDATE SET {}",
         part.table(),
         columns(&|name, _| name.to_owned()),
         columns(&|_, place| format!("s.{}", MEASURES[place])),
         part.summed(dialect),
         rollups::ANY_RANGE,
+        part.unique(),
         columns(&|name, _| format!("{name} = excluded.{name}"))
     )
 }

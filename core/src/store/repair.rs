@@ -78,14 +78,15 @@ fn each_measure(part: Part, write: impl Fn(&str, String) -> String, between: &st
 /// Makes rows that are missing, and locks all of them in the order of the list.
 fn lock_text(part: Part, dialect: Dialect) -> String {
     let table = part.table();
-    let keys = part.keys().join(", ");
     format!(
-        "INSERT INTO {table} ({keys}, org_id, {}) SELECT {}, CAST($2 AS TEXT), {} FROM {} WHERE TRUE ORDER BY j.key
-        ON CONFLICT ({keys}) DO UPDATE SET requests = {table}.requests",
+        "INSERT INTO {table} ({}, org_id, {}) SELECT {}, CAST($2 AS TEXT), {} FROM {} WHERE TRUE ORDER BY j.key
+        ON CONFLICT ({}) DO UPDATE SET requests = {table}.requests",
+        part.keys().join(", "),
         each_measure(part, |name, _| name.to_owned(), ", "),
         each_key(part, |_, value| value, ", "),
         each_measure(part, |_, _| "0".to_owned(), ", "),
-        dialect.json_rows_in("$1")
+        dialect.json_rows_in("$1"),
+        part.unique()
     )
 }
 

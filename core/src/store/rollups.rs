@@ -48,7 +48,7 @@ macro_rules! grains {
 macro_rules! add {
     () => {
         "
-        ON CONFLICT (holder_kind, holder_id, grain, bucket, model_id, provider) DO UPDATE SET
+        ON CONFLICT (holder_kind, holder_id, grain, bucket, model_id, provider, org_id) DO UPDATE SET
             requests = rollups.requests + excluded.requests,
             input_tokens = rollups.input_tokens + excluded.input_tokens,
             output_tokens = rollups.output_tokens + excluded.output_tokens,
@@ -128,7 +128,7 @@ pub(super) fn rollups_of(which: &str) -> String {
         concat!(
             "SELECT h.kind AS holder_kind, ",
             holder_id!(),
-            " AS holder_id, g.grain, substr(u.booked, 1, g.length) AS bucket, u.model_id, u.provider, MIN(u.org_id) AS org_id, ",
+            " AS holder_id, g.grain, substr(u.booked, 1, g.length) AS bucket, u.model_id, u.provider, u.org_id, ",
             request_sums!(),
             " FROM usage u CROSS JOIN ",
             holders!(),
@@ -136,7 +136,7 @@ pub(super) fn rollups_of(which: &str) -> String {
             grains!(),
             " WHERE {} AND ",
             has_holder!(),
-            " GROUP BY h.kind, 2, g.grain, substr(u.booked, 1, g.length), u.model_id, u.provider"
+            " GROUP BY h.kind, 2, g.grain, substr(u.booked, 1, g.length), u.model_id, u.provider, u.org_id"
         ),
         which
     )

@@ -118,10 +118,11 @@ fn add_text(part: Part, found: &str) -> String {
     };
     format!(
         "INSERT INTO {table} ({keys}, org_id, {}) SELECT {keys}, org_id, {} FROM ({found}) s WHERE TRUE ORDER BY {}
-        ON CONFLICT ({keys}) DO UPDATE SET {}",
+        ON CONFLICT ({}) DO UPDATE SET {}",
         measures(&|name, _| name.to_owned()),
         measures(&|_, place| MEASURES[place].to_owned()),
         part.order(),
+        part.unique(),
         measures(&|name, _| format!("{name} = {table}.{name} + excluded.{name}"))
     )
 }

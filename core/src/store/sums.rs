@@ -64,7 +64,7 @@ impl Part {
         }
     }
 
-    /// What makes one row of the table.
+    /// What makes one row of the table, within an organisation.
     pub(super) const fn keys(self) -> &'static [&'static str] {
         match self {
             Part::Days => &["key_id", "day", "model_id", "provider", "team_id", "owner_id"],
@@ -74,6 +74,12 @@ impl Part {
             }
             Part::Counters => &["holder_kind", "holder_id", "period", "window_start"],
         }
+    }
+
+    /// The columns of the table's primary key. A person may own keys in several organisations.
+    pub(super) fn unique(self) -> String {
+        let org = if self.table() == "rollups" { ", org_id" } else { "" };
+        format!("{}{org}", self.keys().join(", "))
     }
 
     /// The table's sums, each with its place among `MEASURES`.
@@ -93,7 +99,7 @@ impl Part {
             Part::Tags => "key_id, day, tag, model_id, team_id, owner_id",
             Part::Hours | Part::Months => {
                 "CASE holder_kind WHEN 'key' THEN 1 WHEN 'owner' THEN 2 WHEN 'team' THEN 3 ELSE 4 END, holder_id,
-                CASE grain WHEN 'month' THEN 1 WHEN 'day' THEN 2 ELSE 3 END, bucket, model_id, provider"
+                CASE grain WHEN 'month' THEN 1 WHEN 'day' THEN 2 ELSE 3 END, bucket, model_id, provider, org_id"
             }
             Part::Counters => {
                 "CASE holder_kind WHEN 'key' THEN 1 WHEN 'team' THEN 2 ELSE 3 END, holder_id,

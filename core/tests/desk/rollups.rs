@@ -19,17 +19,18 @@ fn at_utc(text: &str) -> Moment {
 async fn rollups_and_rows(desk: &TestDesk) -> (Vec<String>, Vec<String>) {
     let shown = "bucket || ' ' || model_id || ' ' || provider || '=' || requests || ' ' || input_tokens || ' ' || output_tokens || ' '
         || cached_tokens || ' ' || cost";
-    let stored =
-        desk.texts(&format!("SELECT holder_id || ' ' || grain || ' ' || {shown} FROM rollups")).await;
+    let stored = desk
+        .texts(&format!("SELECT org_id || ' ' || holder_id || ' ' || grain || ' ' || {shown} FROM rollups"))
+        .await;
     let mut summed = Vec::new();
     for holder in ["key_id", "owner_id", "team_id", "org_id"] {
         for (grain, length) in [("hour", 13), ("day", 10), ("month", 7)] {
             let sums = format!(
-                "SELECT {holder} || ' {grain} ' || {shown} FROM (
-                    SELECT {holder}, substr(booked, 1, {length}) AS bucket, model_id, provider, COUNT(*) AS requests,
+                "SELECT org || ' ' || {holder} || ' {grain} ' || {shown} FROM (
+                    SELECT org_id AS org, {holder}, substr(booked, 1, {length}) AS bucket, model_id, provider, COUNT(*) AS requests,
                         SUM(input_tokens) AS input_tokens, SUM(output_tokens) AS output_tokens, SUM(cached_tokens) AS cached_tokens,
                         SUM(cost) AS cost
-                    FROM usage WHERE {holder} IS NOT NULL GROUP BY 1, 2, 3, 4) sums"
+                    FROM usage WHERE {holder} IS NOT NULL GROUP BY 1, 2, 3, 4, 5) sums"
             );
             summed.extend(desk.texts(&sums).await);
         }
@@ -41,6 +42,27 @@ fn sorted(mut texts: Vec<String>) -> Vec<String> {
     texts.sort();
     texts
 }
+
+on_both!(
+    fn who_owns_keys_in_two_organisations_has_rollups_in_each(desk: TestDesk) {
+        let at = desk.owner().await;
+        let other = desk.other_org("Other", "UTC").await;
+        let keys = [desk.create_key(&at, "here").await, desk.create_key(&other, "there").await];
+        desk.execute("UPDATE keys SET owner_id = (SELECT owner_id FROM keys WHERE name = 'here')")
+            .await
+            .unwrap();
+        let moment = at_utc("2026-10-25T12:30:00Z");
+        for (at, key) in [(&at, &keys[0]), (&other, &keys[1]), (&other, &keys[1])] {
+            let usage = desk.usage(at, key, 7, moment).await;
+            assert!(record(&desk, &usage).await.unwrap());
+        }
+        let (stored, summed) = rollups_and_rows(&desk).await;
+        assert_eq!(stored, summed);
+        let of_owner =
+            "SELECT requests FROM rollups WHERE holder_kind = 'owner' AND grain = 'month' ORDER BY requests";
+        assert_eq!(desk.numbers(of_owner).await, [1, 2]);
+    }
+);
 
 on_both!(
     fn rollups_are_the_sums_of_requests_in_the_hours_they_were_made_in(desk: TestDesk) {
