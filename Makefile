@@ -26,7 +26,8 @@ run: build ## build and serve on LISTEN (127.0.0.1:3000), data in DATA (data/)
 demo: build ## build and serve a made-up organisation to look around in
 	@exec target/release/keydesk demo --serve
 
-dev: setup ## serve a debug build that follows every change of the sources
+dev: ## serve a debug build that follows every change of the sources
+	@scripts/setup.sh dev
 	@exec cargo leptos watch -- serve --listen $(LISTEN) --data $(DATA)
 
 test: ## everything: checks, cargo test on both databases, release build, short bench, client and browser tests

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Brings this machine to where Keydesk can be built. Run it as often as you like: what is there is left alone.
+# setup.sh [dev]: brings this machine to where Keydesk can be built, and with 'dev' to where `make dev` works. Run it as often as you
+# like: what is there is left alone.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT"
@@ -29,13 +30,13 @@ if [ ! -d "$(rustc --print sysroot)/lib/rustlib/wasm32-unknown-unknown/lib" ]; t
 fi
 step "wasm target" "wasm32-unknown-unknown"
 
-# 4. Node, for wasm-opt and the browser tests.
+# 4. Node, for the browser's files and tests.
 have node && have npm || die "Node is missing: install Node 20 or newer with npm (https://nodejs.org), then run this again"
 node_now=$(node --version | tr -d v)
 at_least 20 "$node_now" || die "Node $node_now is too old: install Node 20 or newer with npm (https://nodejs.org), then run this again"
 step node "$node_now"
 
-# 5. Two tools built from source. They run for seconds, so they are built fast, not optimised.
+# 5. Tools built from source. They run for seconds, so they are built fast, not optimised.
 cargo_tool() { # crate, version, command that prints its version, how long it takes, cargo's further arguments
     local crate=$1 version=$2 program=$3 long=$4 now=none
     shift 4
@@ -48,15 +49,15 @@ cargo_tool() { # crate, version, command that prints its version, how long it ta
     fi
     step "$crate" "$version"
 }
-cargo_tool cargo-leptos "$CARGO_LEPTOS" cargo-leptos "about 4 minutes" --features no_downloads
 cargo_tool wasm-bindgen-cli "$WASM_BINDGEN" wasm-bindgen "about 1 minute"
+[ "${1:-}" != dev ] || cargo_tool cargo-leptos "$CARGO_LEPTOS" cargo-leptos "about 4 minutes" --features no_downloads
 
-# 6. wasm-opt, from npm.
+# 6. wasm-opt, esbuild and Lightning CSS, from npm.
 if ! npm_ready . || [ ! -x node_modules/.bin/wasm-opt ]; then
-    step wasm-opt "installing binaryen with npm ci (seconds)"
+    step "npm packages" "npm ci (seconds)"
     quietly "npm ci" npm_install . || die "npm ci failed: read the lines above, then run this again"
 fi
-step wasm-opt "$(sed -n '/"node_modules\/binaryen"/,/version/s/.*"version": "\(.*\)".*/binaryen \1/p' package-lock.json)"
+step "npm packages" "$(node -p 'Object.entries(require("./package.json").devDependencies).map((tool) => tool.join(" ")).join(", ")')"
 
 # The program embeds this folder: it has to exist before the first build.
 mkdir -p target/site
