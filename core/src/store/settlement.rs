@@ -117,7 +117,7 @@ fn add_text(part: Part, found: &str) -> String {
         measures.map(|(name, place)| each(name, *place)).collect::<Vec<_>>().join(", ")
     };
     format!(
-        "INSERT INTO {table} ({keys}, org_id, {}) SELECT {keys}, org_id, {} FROM ({found}) s WHERE TRUE ORDER BY {}
+        "INSERT INTO {table} ({keys}, org_id, {}) SELECT {keys}, org_id, {} FROM ({found}) s WHERE TRUE ORDER BY {}, org_id
         ON CONFLICT ({}) DO UPDATE SET {}",
         measures(&|name, _| name.to_owned()),
         measures(&|_, place| MEASURES[place].to_owned()),

@@ -99,7 +99,7 @@ impl Part {
             Part::Tags => "key_id, day, tag, model_id, team_id, owner_id",
             Part::Hours | Part::Months => {
                 "CASE holder_kind WHEN 'key' THEN 1 WHEN 'owner' THEN 2 WHEN 'team' THEN 3 ELSE 4 END, holder_id,
-                CASE grain WHEN 'month' THEN 1 WHEN 'day' THEN 2 ELSE 3 END, bucket, model_id, provider, org_id"
+                CASE grain WHEN 'month' THEN 1 WHEN 'day' THEN 2 ELSE 3 END, bucket, model_id, provider"
             }
             Part::Counters => {
                 "CASE holder_kind WHEN 'key' THEN 1 WHEN 'team' THEN 2 ELSE 3 END, holder_id,

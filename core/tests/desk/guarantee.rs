@@ -124,6 +124,7 @@ const NEED_NO_PERMIT: &[&str] = &[
     "members::lock_org",
     "meter::sweep",
     "models::lock_all",
+    "nodes::sweep",
     "past_usage::insert",
     "people::lock_member",
     "people::lock_password",

@@ -426,9 +426,9 @@ on_both!(
         let org = at.org.id.as_str();
         let until = START.ms() + HOUR;
         desk.execute(&format!(
-            "INSERT INTO asks (id, org_id, person_id, kind, holder_kind, holder_id, name, period, amount, until, reason, state,
+            "INSERT INTO asks (id, org_id, person_id, kind, key_id, holder_kind, holder_id, name, period, amount, until, reason, state,
                 asked_at, answered_at, note)
-            VALUES ('ask_1', '{org}', '{}', 'budget', 'org', '{org}', '', 'month', 1, {until}, '', 'granted', 1, 1, '')",
+            VALUES ('ask_1', '{org}', '{}', 'budget', (SELECT MIN(id) FROM keys), 'org', '{org}', '', 'month', 1, {until}, '', 'granted', 1, 1, '')",
             at.caller.person.id
         ))
         .await

@@ -435,7 +435,8 @@ on_both!(
                 (old.replace("BIGINT", "INTEGER"), include_str!("../../../migrations/sqlite/0012_prices.sql"))
             }
             Db::Postgres(..) => {
-                (old.to_owned(), include_str!("../../../migrations/postgres/0012_prices.sql"))
+                let old = format!("DROP TRIGGER config_models ON models; {old}");
+                (old, include_str!("../../../migrations/postgres/0012_prices.sql"))
             }
         };
         desk.execute(&old).await.unwrap();
