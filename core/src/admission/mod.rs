@@ -14,6 +14,7 @@ mod models;
 mod node;
 mod presented;
 mod provider_watch;
+pub mod quota;
 mod rejections;
 mod reservations;
 
