@@ -2,6 +2,7 @@
 //!
 //! Everything in here is a rule: no I/O, no clock, no randomness, no waiting. Moments, and all that the database says, are
 //! passed in; the order of every map is that of its keys. So the simulation in `core/tests/quota` drives this very code.
+//! The gateway does not call it yet: `reservations` reserves each request in the database.
 //!
 //! A holder is a key, a team or an organisation. Where one node has all of a holder's limits, it judges requests by the same
 //! rule as the database (`limit`). Where several have a part, each has grants and admits what these cover at its worst
