@@ -18,7 +18,8 @@ use crate::domain::scope::ModelScope;
 use crate::store::admission::PresentedKey;
 use crate::store::{Lease, Seen};
 
-/// What is used least and was used longest ago leaves first, by bytes, of which an entry counts at least `LEAST`.
+/// What was used once leaves before what is used again, and of that what was used longest ago, by bytes. An entry counts at
+/// least `LEAST`.
 const LEAST: usize = 800;
 /// 100,000 keys without many patterns, addresses or long names, and fewer of those that have.
 const KEYS: usize = 100_000 * LEAST;
@@ -258,7 +259,8 @@ mod tests {
         let lease = watch.lease(NOW);
         for number in 0..250_000 {
             kept.put(&lease, number, thing(1), lease.seen());
-            // Some are used all the time.
+            // Each is used a second time, and some all the time.
+            kept.get(&lease, &number, None);
             kept.get(&lease, &(number % 100), None);
         }
         assert!((50_000..=100_000).contains(&kept.entries.len()), "{}", kept.entries.len());
