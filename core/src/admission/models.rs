@@ -67,7 +67,7 @@ pub async fn look_up_model(desk: &Desk, sent: &str) -> Result<ModelLookup, Store
         Some((model, Some(provider))) => {
             let until = prices::next_start(&mut read, id, now).await?;
             let found = (model, provider);
-            routed(&*kept.put_for(&lease, id.to_owned(), found, seen, Some(now), until))
+            routed(&kept.put_for(&lease, id.to_owned(), found, seen, Some(now), until))
         }
         _ if id == DEMO_ECHO && !models::any_served(&mut read).await? => {
             ModelLookup::Routed(Box::new(demo_echo()), Target::Demonstration)

@@ -373,24 +373,37 @@ impl Node {
         run.world.spawn(Some(owner), async move {
             let outcome = node.admitted(&shared, owner, &request).await;
             let at_database = matches!(outcome, Ok(Outcome::Admitted(_, true)));
-            let mut truth = shared.truth.borrow_mut();
-            truth.pending.remove(&request.number);
-            match outcome {
-                Ok(Outcome::Admitted(id, _)) => {
-                    truth.count(if at_database { "retail" } else { "leased" });
-                    drop(truth);
-                    shared.world.sleep(shared.work_time()).await;
-                    node.finish(&shared, &request, id).await;
-                }
-                Ok(Outcome::Rejected(waited)) => truth.rejected(&shared.db.borrow(), &request, waited),
-                Ok(Outcome::Unknown) => truth.count("unknown"),
-                Err(Away) => {
-                    truth.count("away");
-                    // It may have been reserved by a call whose answer was lost; it was never forwarded.
-                    truth.leave(&shared.db.borrow(), &request, 0, 0);
-                }
+            if let Some(id) = node.note(&shared, &request, outcome, at_database) {
+                shared.world.sleep(shared.work_time()).await;
+                node.finish(&shared, &request, id).await;
             }
         });
+    }
+
+    /// Notes what became of a request; under which id it was admitted, if it was.
+    fn note(
+        &self,
+        run: &Run,
+        request: &Rc<Request>,
+        outcome: Result<Outcome, Away>,
+        at_database: bool,
+    ) -> Option<ReservationId> {
+        let mut truth = run.truth.borrow_mut();
+        truth.pending.remove(&request.number);
+        match outcome {
+            Ok(Outcome::Admitted(id, _)) => {
+                truth.count(if at_database { "retail" } else { "leased" });
+                return Some(id);
+            }
+            Ok(Outcome::Rejected(waited)) => truth.rejected(&run.db.borrow(), request, waited),
+            Ok(Outcome::Unknown) => truth.count("unknown"),
+            Err(Away) => {
+                truth.count("away");
+                // It may have been reserved by a call whose answer was lost; it was never forwarded.
+                truth.leave(&run.db.borrow(), request, 0, 0);
+            }
+        }
+        None
     }
 
     async fn admitted(&self, run: &Rc<Run>, owner: Owner, request: &Rc<Request>) -> Result<Outcome, Away> {
@@ -554,15 +567,13 @@ impl Node {
                 state.quota.reserve_lost(&asked);
                 Err(Away)
             }
-            Ok(answer) => Ok(
-                match {
-                    run.log(|| format!("node{} {} {answer:?}", self.index, request.name));
-                    state.quota.reserved(&asked, &demand(run, request, entry, &at), answer, live)
-                } {
+            Ok(answer) => {
+                run.log(|| format!("node{} {} {answer:?}", self.index, request.name));
+                Ok(match state.quota.reserved(&asked, &demand(run, request, entry, &at), answer, live) {
                     Next::Admitted => Ok(asked.id),
                     next => Err(next),
-                },
-            ),
+                })
+            }
         }
     }
 

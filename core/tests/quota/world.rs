@@ -59,6 +59,8 @@ pub struct Fate {
 pub const EVENTS: u64 = 3_000_000;
 
 type Process = Pin<Box<dyn Future<Output = ()>>>;
+/// Whose process it is, and the process unless it runs at the moment.
+type Task = (Option<Owner>, Option<Process>);
 
 pub struct World {
     pub now: Cell<i64>,
@@ -67,7 +69,7 @@ pub struct World {
     pub slow: Cell<i64>,
     pub fates: RefCell<Vec<Fate>>,
     heap: RefCell<BinaryHeap<Reverse<(i64, u64, u64)>>>,
-    tasks: RefCell<BTreeMap<u64, (Option<Owner>, Option<Process>)>>,
+    tasks: RefCell<BTreeMap<u64, Task>>,
     count: Cell<u64>,
     current: Cell<u64>,
     pub calls: RefCell<BTreeMap<&'static str, u64>>,

@@ -13,6 +13,9 @@ use tokio::net::TcpListener;
 
 use super::http::{Connection, Target, say};
 
+/// Is called with each line of a log.
+pub type LineReader = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// A process that is told to stop gives back what it has; one that does not end is killed.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
 const START_WITHIN: Duration = Duration::from_secs(20);
@@ -49,19 +52,11 @@ impl Gateway {
     }
 
     /// Each line of its log goes to `reader`, on a thread of its own; what has a level and a target in `log`.
-    pub async fn start_logging(
-        place: &DatabaseUrl,
-        log: &str,
-        reader: Arc<dyn Fn(&str) + Send + Sync>,
-    ) -> Result<Self, String> {
+    pub async fn start_logging(place: &DatabaseUrl, log: &str, reader: LineReader) -> Result<Self, String> {
         Self::start_with(place, log, Some(reader)).await
     }
 
-    async fn start_with(
-        place: &DatabaseUrl,
-        log: &str,
-        reader: Option<Arc<dyn Fn(&str) + Send + Sync>>,
-    ) -> Result<Self, String> {
+    async fn start_with(place: &DatabaseUrl, log: &str, reader: Option<LineReader>) -> Result<Self, String> {
         let program = std::env::current_exe().map_err(say)?.with_file_name("keydesk");
         if !program.exists() {
             return Err(format!("{} is not there: build it first, as make bench does.", program.display()));
