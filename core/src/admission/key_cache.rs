@@ -4,7 +4,6 @@
 //! secrets and models are not kept, so what strangers send displaces nothing.
 
 use std::hash::Hash;
-use std::mem::size_of_val;
 use std::sync::Arc;
 
 use quick_cache::Weighter;
@@ -77,6 +76,7 @@ struct Entry<V> {
     /// From when and until when it is true, where it is a question of time.
     from: Option<Moment>,
     until: Option<Moment>,
+    bytes: u64,
 }
 
 impl<V> Clone for Entry<V> {
@@ -88,9 +88,9 @@ impl<V> Clone for Entry<V> {
 #[derive(Clone)]
 struct ByBytes;
 
-impl<K, V: Keepable> Weighter<K, Entry<V>> for ByBytes {
+impl<K, V> Weighter<K, Entry<V>> for ByBytes {
     fn weight(&self, _: &K, entry: &Entry<V>) -> u64 {
-        entry.value.bytes().max(LEAST) as u64
+        entry.bytes
     }
 }
 
@@ -129,7 +129,8 @@ impl<K: Hash + Eq, V: Keepable> Kept<K, V> {
         let value = Arc::new(value);
         // What a change has reached meanwhile is used this once.
         if lease.counts(seen, value.org()) {
-            self.entries.insert(key, Entry { value: value.clone(), seen, from, until });
+            let bytes = value.bytes().max(LEAST) as u64;
+            self.entries.insert(key, Entry { value: value.clone(), seen, from, until, bytes });
         }
         value
     }
@@ -148,7 +149,7 @@ impl Keepable for PresentedKey {
             ModelScope::Every => 0,
             // A text each.
             ModelScope::Listed(patterns) => {
-                patterns.iter().map(|pattern| size_of_val(pattern) + pattern.as_str().len()).sum()
+                patterns.iter().map(|pattern| size_of_val(pattern) + pattern.as_str().len()).sum::<usize>()
             }
         });
         let lists = scopes.sum::<usize>() + 20 * self.addresses.count() + size_of_val(&*self.scopes);

@@ -13,7 +13,11 @@ const MAX_ORGS: usize = 10_000;
 
 /// Clones share what they know.
 #[derive(Clone, Default)]
-pub struct ConfigWatch(Arc<RwLock<Known>>);
+pub struct ConfigWatch {
+    known: Arc<RwLock<Known>>,
+    /// Whether who writes several transactions waits once behind them, and not behind each.
+    waits_once: bool,
+}
 
 /// How much had been dropped when a read began. What that read finds counts until more is dropped that concerns it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +41,16 @@ impl ConfigWatch {
     /// What may be kept and used at `now`, by the clock that does not jump.
     pub fn lease(&self, now: Duration) -> Lease<'_> {
         Lease { watch: self, now }
+    }
+
+    /// The same for several transactions.
+    pub(super) fn waiting_once(&self) -> Self {
+        Self { waits_once: true, ..self.clone() }
+    }
+
+    /// Whether a transaction waits by itself until its changes are seen.
+    pub(super) fn waits(&self) -> bool {
+        !self.waits_once
     }
 
     /// This process's row, which its own changes need not wait for.
@@ -88,11 +102,11 @@ impl ConfigWatch {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Known> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Known> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

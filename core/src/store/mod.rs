@@ -290,6 +290,20 @@ impl Db {
         }
     }
 
+    /// The same database for several transactions in a row, none of which waits until every node has seen it. Before they are
+    /// answered, `wait_until_seen` has to be called.
+    pub fn waiting_once(&self) -> Self {
+        let mut same = self.clone();
+        let (Db::Sqlite { config, .. } | Db::Postgres(_, config)) = &mut same;
+        *config = config.waiting_once();
+        same
+    }
+
+    /// Waits until every node has seen what is committed.
+    pub async fn wait_until_seen(&self) {
+        config_changes::wait_until_seen(self).await;
+    }
+
     /// Answers when the database does.
     ///
     /// # Errors

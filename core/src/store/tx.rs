@@ -267,7 +267,9 @@ impl Tx {
     async fn commit_seen(self) -> Result<(), StoreError> {
         let db = self.db.clone();
         self.commit().await?;
-        config_changes::wait_until_seen(&db).await;
+        if db.config().waits() {
+            config_changes::wait_until_seen(&db).await;
+        }
         Ok(())
     }
 

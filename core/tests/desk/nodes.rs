@@ -9,6 +9,7 @@ use keydesk_core::admission::{
     AdmissionError, LastUsed, ModelLookup, Node, Presented, Target, authenticate, further_providers,
     look_up_model, priced_model,
 };
+use keydesk_core::domain::bulk::{BulkChange, Selected};
 use keydesk_core::domain::gate::Rejection;
 use keydesk_core::domain::provider::ProviderKind;
 use keydesk_core::domain::rotation::GracePeriod;
@@ -18,7 +19,7 @@ use keydesk_core::ops::{teams, upkeep};
 use keydesk_core::store::{Db, Unaudited, providers};
 use tokio::task::JoinHandle;
 
-use super::meter_races::Seeded;
+use crate::meter_races::Seeded;
 use crate::support::*;
 
 /// Why a request with this secret is rejected; an empty text when it is let in.
@@ -203,6 +204,33 @@ on_both!(
 );
 
 on_both!(
+    fn many_keys_are_waited_for_once_and_all_are_out_of_use_then(desk: TestDesk) {
+        let at = desk.owner().await;
+        let second = other(&desk, 7).await;
+        let nodes = (node(&desk).await, node(&second).await);
+        let looking = (looking(&desk, nodes.0), looking(&second, nodes.1));
+        let mut all = Vec::new();
+        for number in 0..5 {
+            all.push(desk.create_key(&at, &format!("key {number}")).await);
+        }
+        for issued in &all {
+            assert_eq!((knock(&desk, issued).await, knock(&second, issued).await), Default::default());
+        }
+        let selected: Vec<Selected> =
+            all.iter().map(|issued| Selected { id: issued.id.clone(), version: None }).collect();
+        let change = BulkChange::Disable;
+        keys::apply(&desk, &at.caller, &at.org.slug, &selected, &change).await.unwrap();
+        for issued in &all {
+            assert!(knock(&second, issued).await.starts_with("Disabled"));
+            assert!(knock(&desk, issued).await.starts_with("Disabled"));
+        }
+        looking.0.abort();
+        looking.1.abort();
+        second.db.close().await;
+    }
+);
+
+on_both!(
     fn a_node_that_stands_still_is_waited_for_until_its_lease_is_over(desk: TestDesk) {
         let at = desk.owner().await;
         let (one, two) = (desk.create_key(&at, "one").await, desk.create_key(&at, "two").await);
@@ -377,7 +405,7 @@ const BESIDES: [(&str, &[&str]); 9] = [
 async fn with_every_table(desk: &TestDesk) -> (At, IssuedKey) {
     let (at, operator, all) = crate::failover::with(desk, &["Alpha", "Beta"]).await;
     crate::failover::serve(desk, &operator, &all, &[5]).await;
-    let issued = super::meter::open_key(desk, &at).await;
+    let issued = crate::meter::open_key(desk, &at).await;
     let (org, key) = (&at.org.id, &issued.id);
     let bytes = match &desk.db {
         Db::Sqlite { .. } => "x'00'",
@@ -396,10 +424,10 @@ async fn with_every_table(desk: &TestDesk) -> (At, IssuedKey) {
 
 on_both!(
     fn whatever_admission_reads_raises_the_version(desk: TestDesk) {
-        let (at, _) = with_every_table(&desk).await;
+        let (at, issued) = with_every_table(&desk).await;
         let mut columns: BTreeSet<_> = BESIDES
             .iter()
-            .flat_map(|(table, columns)| columns.iter().map(|column| (*table, *column)))
+            .flat_map(|(table, columns)| columns.iter().map(move |column| (*table, *column)))
             .collect();
         for view in
             ["gateway_keys_v1", "gateway_models_v1", "gateway_providers_v1", "gateway_model_providers_v1"]
@@ -428,8 +456,8 @@ on_both!(
         desk.execute(&format!(
             "INSERT INTO asks (id, org_id, person_id, kind, key_id, holder_kind, holder_id, name, period, amount, until, reason, state,
                 asked_at, answered_at, note)
-            VALUES ('ask_1', '{org}', '{}', 'budget', (SELECT MIN(id) FROM keys), 'org', '{org}', '', 'month', 1, {until}, '', 'granted', 1, 1, '')",
-            at.caller.person.id
+            VALUES ('ask_1', '{org}', '{}', 'budget', '{}', 'org', '{org}', '', 'month', 1, {until}, '', 'granted', 1, 1, '')",
+            at.caller.person.id, issued.id
         ))
         .await
         .unwrap();

@@ -146,7 +146,9 @@ async fn two_servers_cannot_listen_on_one_port() {
 #[tokio::test]
 async fn an_sqlite_file_is_served_by_one_process_and_used_by_any_number() {
     let place = Place::sqlite();
-    seed_org(&place.desk(Moment::from_ms(0)).await).await;
+    let desk = place.desk(Moment::from_ms(1_795_176_000_000)).await;
+    seed_org(&desk).await;
+    desk.db.close().await;
     let serving = Serving::start(&place);
     for command in ["serve", "gateway"] {
         let ran = place.run(&[command, "--listen", "127.0.0.1:0"]);

@@ -156,12 +156,14 @@ pub async fn apply(
     if count > 1 {
         caller.require_recent_auth(desk.now())?;
     }
+    // A hundred keys would be waited for a hundred times.
+    let together = Desk { db: desk.db.waiting_once(), ..desk.clone() };
     let (mut rows, mut failed) = (Vec::new(), None);
     for (one, before) in selected.iter().zip(&view.rows) {
         let (verdict, words) = if failed.is_some() {
             (Verdict::Not, "not tried, because the database did not answer".to_owned())
         } else {
-            match act_on(desk, caller, slug, one, change).await {
+            match act_on(&together, caller, slug, one, change).await {
                 Ok(done) => done,
                 Err(OpError::Store(error)) => {
                     failed = Some(error);
@@ -181,6 +183,7 @@ pub async fn apply(
             words,
         });
     }
+    desk.db.wait_until_seen().await;
     Ok((Outcome { act, rows }, failed))
 }
 
