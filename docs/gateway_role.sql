@@ -43,6 +43,7 @@ GRANT SELECT, INSERT, UPDATE ON provider_failures, provider_health TO keydesk_ga
 GRANT SELECT ON models, model_providers, counters, reservations TO keydesk_gateway;
 GRANT SELECT (id, model_id, starts_at, origin, source, tariff, withdrawn_at) ON prices TO keydesk_gateway;
 GRANT SELECT (request_id, key_id, org_id, cost, is_priced) ON usage TO keydesk_gateway;
+GRANT SELECT (org_id, holder_kind, holder_id, period, amount, ends_at) ON grants TO keydesk_gateway;
 
 -- Only for `keydesk gateway`, too: where requests are sent, the sealed API keys, which only a process with the provider key can
 -- open, and whether a provider has ever answered.

@@ -33,7 +33,7 @@ READ = ["config_changes", "config_version", "counters", "gateway_nodes", "model_
 #: Tables that it writes itself: its row as a node, and what is shown of rejections and of providers.
 WRITTEN = ["gateway_nodes", "provider_failures", "provider_health", "rejections"]
 #: Of these, the columns and no other.
-READ_IN_PART = {"_sqlx_migrations": ["checksum", "success", "version"], "keys": ["id", "last_used_at"], "key_secrets": ["first_used_at", "id", "last_used_at"], "prices": ["id", "model_id", "starts_at", "origin", "source", "tariff", "withdrawn_at"], "usage": ["request_id", "key_id", "org_id", "cost", "is_priced"]}
+READ_IN_PART = {"_sqlx_migrations": ["checksum", "success", "version"], "grants": ["amount", "ends_at", "holder_id", "holder_kind", "org_id", "period"], "keys": ["id", "last_used_at"], "key_secrets": ["first_used_at", "id", "last_used_at"], "prices": ["id", "model_id", "starts_at", "origin", "source", "tariff", "withdrawn_at"], "usage": ["request_id", "key_id", "org_id", "cost", "is_priced"]}
 HIDDEN = ["people", "sessions", "memberships", "invitations", "audit_events", "one_time_links", "recovery_codes", "key_secrets"]
 
 

@@ -13,7 +13,7 @@ use crate::domain::moment::{Moment, Zone};
 use crate::domain::money::Money;
 use crate::domain::next_stop::{Ends, NextStop, stops};
 use crate::domain::window::WindowStarts;
-use crate::store::{admission as stored, present_spend, requests, spend};
+use crate::store::{admission as stored, grants, present_spend, requests, spend};
 
 /// A key as its own holder sees it.
 #[derive(Clone, Debug)]
@@ -84,7 +84,9 @@ pub async fn key_status(
     let (spent, requests, tokens) = spend::total_of_key(&mut read, &found.org, &found.key).await?;
     let starts = WindowStarts::at(desk.now(), &found.zone);
     let month_spent = spend::month_of_key(&mut read, &found.org, &found.key, starts).await?;
-    let paces = present_spend::paces(&mut read, &found.org, Some(&found.key), context.team(), starts).await?;
+    let (key, team) = (Some(&found.key), context.team());
+    let paces = present_spend::paces(&mut read, &found.org, key, team, starts).await?;
+    let grants = grants::ends(&mut read, &found.org, key, team, starts.at).await?;
     drop(read);
     let live = match &stopped {
         Some(Rejection::Revoked { .. } | Rejection::Retired { .. }) => None,
@@ -96,7 +98,7 @@ pub async fn key_status(
                 secret_ends: found.secret_expires_at,
             };
             Some(LiveKeyStatus {
-                stops: stops(&limits, paces, ends, starts.at, &found.zone),
+                stops: stops(&limits, paces, ends, &grants, starts.at, &found.zone),
                 limits,
                 models: models_in_scope(desk, &context).await?.into_iter().map(|model| model.id).collect(),
                 spent,

@@ -60,6 +60,19 @@ pub struct Ends {
     pub secret_ends: Option<Moment>,
 }
 
+/// A part of a budget that was granted for a time, and ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GrantEnd {
+    /// Whose budget it is.
+    pub holder: HolderKind,
+    /// Which of its budgets.
+    pub period: Period,
+    /// Nano-dollars.
+    pub amount: i64,
+    /// From then on the budget has so much less.
+    pub at: Moment,
+}
+
 /// What it is that comes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
@@ -86,9 +99,21 @@ pub struct NextStop {
 
 /// Everything that can stop requests, what comes first in time first. What does not come at the present rate is last, the
 /// budget that is used most before the others. Requests and tokens per minute and concurrent requests are among them only
-/// while they are used up.
-pub fn stops(limits: &[LimitUse], paces: Paces, ends: Ends, now: Moment, zone: &Zone) -> Vec<NextStop> {
-    let of_limits = limits.iter().filter_map(|limit| of_limit(limit, paces.of(limit.holder), now, zone));
+/// while they are used up. `grants` are those of these limits that end after `now`, the first one first.
+pub fn stops(
+    limits: &[LimitUse],
+    paces: Paces,
+    ends: Ends,
+    grants: &[GrantEnd],
+    now: Moment,
+    zone: &Zone,
+) -> Vec<NextStop> {
+    let of_limits = limits.iter().filter_map(|limit| {
+        let is_its =
+            |grant: &&GrantEnd| grant.holder == limit.holder && limit.what == Limited::Budget(grant.period);
+        let grants: Vec<GrantEnd> = grants.iter().filter(is_its).copied().collect();
+        of_limit(limit, paces.of(limit.holder), &grants, now, zone)
+    });
     let moment = |cause, at: Option<Moment>| {
         let at = at.filter(|at| *at > now)?;
         Some(NextStop { cause, at: Some(at), is_estimate: false })
@@ -103,7 +128,7 @@ pub fn stops(limits: &[LimitUse], paces: Paces, ends: Ends, now: Moment, zone: &
     all
 }
 
-fn of_limit(limit: &LimitUse, pace: i64, now: Moment, zone: &Zone) -> Option<NextStop> {
+fn of_limit(limit: &LimitUse, pace: i64, grants: &[GrantEnd], now: Moment, zone: &Zone) -> Option<NextStop> {
     let left = limit.remaining();
     let reached = NextStop { cause: Cause::Limit(limit.clone()), at: Some(now), is_estimate: false };
     if left == 0 {
@@ -114,15 +139,33 @@ fn of_limit(limit: &LimitUse, pace: i64, now: Moment, zone: &Zone) -> Option<Nex
         Limited::Balance => None,
         Limited::Requests | Limited::Tokens | Limited::Concurrent => return None,
     };
-    let at = reached_at(left, pace, now).and_then(|at| match limit.resets_at {
-        Some(reset) if at >= reset => {
-            // Not in this window; all of the next one's begins at the reset.
-            let next = period?.window(reset, zone);
-            reached_at(limit.max, pace, reset).filter(|at| next.end.is_some_and(|end| *at < end))
-        }
-        _ => Some(at),
-    });
+    let in_next_window = || {
+        let (reset, period) = (limit.resets_at?, period?);
+        let ended = grants.partition_point(|grant| grant.at <= reset);
+        let gone = grants[..ended].iter().fold(0_i64, |sum, grant| sum.saturating_add(grant.amount));
+        let whole = limit.max.saturating_sub(gone);
+        used_up(whole, pace, &grants[ended..], reset, period.window(reset, zone).end)
+    };
+    let at = used_up(left, pace, grants, now, limit.resets_at).or_else(in_next_window);
     Some(NextStop { at, is_estimate: at.is_some(), ..reached })
+}
+
+/// When nothing is left, between `from` and `until`: because it is spent, or because what remains of it was granted for a time.
+fn used_up(left: i64, pace: i64, grants: &[GrantEnd], from: Moment, until: Option<Moment>) -> Option<Moment> {
+    let is_within = |at: &Moment| until.is_none_or(|until| *at < until);
+    let mut less = 0_i64;
+    for grant in grants.iter().filter(|grant| is_within(&grant.at)) {
+        if let Some(at) = reached_at(left.saturating_sub(less), pace, from).filter(|at| *at < grant.at) {
+            return Some(at);
+        }
+        less = less.saturating_add(grant.amount);
+        let ms = i128::from(grant.at.ms().saturating_sub(from.ms()));
+        let spent = i128::from(pace.max(0)) * ms / i128::from(DAY_MS);
+        if spent >= i128::from(left.saturating_sub(less)) {
+            return Some(grant.at);
+        }
+    }
+    reached_at(left.saturating_sub(less), pace, from).filter(is_within)
 }
 
 /// When so many nano-dollars are spent, beginning at `from`.
@@ -287,7 +330,7 @@ mod tests {
     }
 
     fn first(limits: &[LimitUse], paces: Paces, ends: Ends) -> String {
-        let stops = stops(limits, paces, ends, now(), &Zone::utc());
+        let stops = stops(limits, paces, ends, &[], now(), &Zone::utc());
         stops[0].sentence(HolderKind::Key, now(), &Zone::utc())
     }
 
@@ -361,14 +404,46 @@ mod tests {
     }
 
     #[test]
+    fn what_was_granted_for_a_time_is_gone_when_that_ends() {
+        // $20 are left, of which $15 until Sunday noon; then all is spent but for the grant's.
+        let month = budget(HolderKind::Key, Period::Month, 65, 45);
+        let granted = |amount: i64, until: &str| GrantEnd {
+            holder: HolderKind::Key,
+            period: Period::Month,
+            amount: amount * DOLLAR,
+            at: at(until),
+        };
+        let reached = |pace: i64, grants: &[GrantEnd]| {
+            let paces = Paces { key: pace * DOLLAR, ..Paces::default() };
+            stops(std::slice::from_ref(&month), paces, Ends::default(), grants, now(), &Zone::utc())[0].at
+        };
+        let sunday = granted(15, "2026-11-22T12:00:00Z");
+        assert_eq!(reached(1, &[]), None, "it resets before");
+        assert_eq!(reached(4, &[]), Some(at("2026-11-25T12:00:00Z")));
+        assert_eq!(reached(4, &[sunday]), Some(at("2026-11-22T12:00:00Z")), "$12 are left then, and $15 go");
+        assert_eq!(reached(40, &[sunday]), Some(at("2026-11-21T00:00:00Z")), "spent before it ends");
+        assert_eq!(reached(1, &[sunday]), Some(at("2026-11-25T12:00:00Z")), "$5 without it");
+        assert_eq!(reached(0, &[granted(30, "2026-11-22T12:00:00Z")]), Some(at("2026-11-22T12:00:00Z")));
+        let other = GrantEnd { holder: HolderKind::Team, ..sunday };
+        assert_eq!(reached(4, &[other]), Some(at("2026-11-25T12:00:00Z")));
+        // The next window has what is granted longer, and not what ended before it.
+        let december = granted(60, "2026-12-05T00:00:00Z");
+        assert_eq!(
+            reached(1, &[december]),
+            Some(at("2026-12-06T00:00:00Z")),
+            "$5 are left of the budget itself"
+        );
+    }
+
+    #[test]
     fn without_spend_the_fullest_budget_is_told_and_no_moment() {
         let limits =
             [budget(HolderKind::Key, Period::Month, 50, 30), budget(HolderKind::Org, Period::Total, 100, 90)];
-        let stops = stops(&limits, Paces::default(), Ends::default(), now(), &Zone::utc());
+        let stops = stops(&limits, Paces::default(), Ends::default(), &[], now(), &Zone::utc());
         assert_eq!(stops.iter().map(|stop| stop.at).collect::<Vec<_>>(), [None, None]);
         let words = stops[0].sentence(HolderKind::Team, now(), &Zone::utc());
         assert_eq!(words, "$10.00 of the organisation’s $100.00 left in total.");
-        assert_eq!(super::stops(&[], Paces::default(), Ends::default(), now(), &Zone::utc()), []);
+        assert_eq!(super::stops(&[], Paces::default(), Ends::default(), &[], now(), &Zone::utc()), []);
     }
 
     #[test]

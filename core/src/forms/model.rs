@@ -188,30 +188,9 @@ impl ModelForm {
         let mut say = |sentence: &str| errors.push(FieldError::say("further", sentence));
         let mut found = Vec::new();
         for (id, form) in &self.further {
-            let (weight, upstream) = (form.weight.trim(), form.upstream.trim());
-            if weight.is_empty() && upstream.is_empty() {
-                continue;
-            }
-            let Some(id) = ProviderId::parse(id) else {
-                say("Choose among these providers.");
-                continue;
-            };
-            if id.as_str() == self.route {
-                say("The first provider is chosen above. Leave its fields here empty.");
-                continue;
-            }
-            if weight.is_empty() {
-                say(
-                    "A provider without a weight does not serve the model. Enter a weight, or no name either.",
-                );
-                continue;
-            }
-            match (parse_weight(weight), parse_upstream_name(upstream)) {
-                (Ok(weight), Ok(name)) => {
-                    let upstream_name = if name == self.id.trim() { String::new() } else { name };
-                    found.push(FurtherProvider { id, weight, upstream_name });
-                }
-                (Err(problem), _) | (_, Err(problem)) => say(problem.sentence()),
+            match self.further_provider(id, form) {
+                Ok(provider) => found.extend(provider),
+                Err(problem) => say(problem.sentence()),
             }
         }
         if !found.is_empty() && self.route.is_empty() {
@@ -222,6 +201,32 @@ impl ModelForm {
         }
         found.sort_by(|a, b| b.weight.cmp(&a.weight).then_with(|| a.id.cmp(&b.id)));
         (errors.len() == before).then_some(found)
+    }
+
+    /// Whether what was entered for this further provider is a mistake by itself.
+    pub fn is_mistaken(&self, id: &str) -> bool {
+        self.further.get(id).is_some_and(|form| self.further_provider(id, form).is_err())
+    }
+
+    /// `None` where nothing was entered.
+    fn further_provider(&self, id: &str, form: &FurtherForm) -> Result<Option<FurtherProvider>, ParseError> {
+        let wrong = |sentence| Err(ParseError::new(sentence));
+        let (weight, upstream) = (form.weight.trim(), form.upstream.trim());
+        if weight.is_empty() && upstream.is_empty() {
+            return Ok(None);
+        }
+        let Some(id) = ProviderId::parse(id) else { return wrong("Choose among these providers.") };
+        if id.as_str() == self.route {
+            return wrong("The first provider is chosen above. Leave its fields here empty.");
+        }
+        if weight.is_empty() {
+            return wrong(
+                "A provider without a weight does not serve the model. Enter a weight, or no name either.",
+            );
+        }
+        let (weight, name) = (parse_weight(weight)?, parse_upstream_name(upstream)?);
+        let upstream_name = if name == self.id.trim() { String::new() } else { name };
+        Ok(Some(FurtherProvider { id, weight, upstream_name }))
     }
 
     fn tariff(&self, errors: &mut Vec<FieldError>) -> Option<Tariff> {
@@ -429,6 +434,8 @@ mod tests {
         assert_eq!(shares, [(&id(3), 7, "eu/gpt-5"), (&id(2), 0, "")]);
         assert_eq!(ModelForm::of(&model).parse().unwrap(), model);
         for wrong_one in [with("", "name"), with("-1", ""), with("1", "a b")] {
+            let beside = of(vec![(2, wrong_one.clone()), (3, with("1", ""))]);
+            assert!(beside.is_mistaken(id(2).as_str()) && !beside.is_mistaken(id(3).as_str()));
             assert_eq!(wrong(&of(vec![(2, wrong_one)])), ["further"]);
         }
         assert_eq!(wrong(&of(vec![(1, with("1", ""))])), ["further"], "the first one again");

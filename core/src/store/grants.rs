@@ -5,11 +5,12 @@
 use super::people::read_zone;
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ask::BudgetHolder;
-use crate::domain::ids::{AskId, GrantId, OrgId, PersonId};
+use crate::domain::ids::{AskId, GrantId, KeyId, OrgId, PersonId, TeamId};
 use crate::domain::limit_use::HolderKind;
 use crate::domain::limits::Granted;
 use crate::domain::moment::{Moment, Zone};
 use crate::domain::money::Money;
+use crate::domain::next_stop::GrantEnd;
 use crate::domain::policy::{Action, Permit};
 use crate::domain::window::Period;
 
@@ -47,6 +48,11 @@ statements! {
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
     RUNNING = "SELECT period, CAST(SUM(amount) AS BIGINT), MIN(ends_at) FROM grants
         WHERE org_id = $1 AND holder_kind = $2 AND holder_id = $3 AND ends_at > $4 GROUP BY period";
+    ENDS = "SELECT g.holder_kind, g.period, CAST(SUM(g.amount) AS BIGINT), g.ends_at
+        FROM (SELECT 'key' AS kind, CAST($2 AS TEXT) AS id UNION ALL SELECT 'team', CAST($3 AS TEXT)
+            UNION ALL SELECT 'org', CAST($1 AS TEXT)) h
+        JOIN grants g ON g.holder_kind = h.kind AND g.holder_id = h.id AND g.ends_at > $4
+        WHERE g.org_id = $1 GROUP BY g.holder_kind, g.period, g.ends_at ORDER BY g.ends_at";
     ENDED = "SELECT DISTINCT g.org_id, o.zone, g.holder_kind, g.holder_id FROM grants g JOIN orgs o ON o.id = g.org_id
         WHERE g.ends_at > $1 AND g.ends_at <= $2 ORDER BY g.org_id, g.holder_kind, g.holder_id";
 }
@@ -71,6 +77,40 @@ pub async fn running(
         .map(|(period, amount, until)| {
             let period = Period::parse(&period).ok_or(StoreError::Unreadable { column: "grants.period" })?;
             Ok((period, Granted { amount: Money::from_nanos(amount), until: Moment::from_ms(until) }))
+        })
+        .collect()
+}
+
+/// When what is granted now to the organisation, this key and this team ends, the first one first.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
+pub async fn ends(
+    via: &mut impl Via,
+    org: &OrgId,
+    key: Option<&KeyId>,
+    team: Option<&TeamId>,
+    now: Moment,
+) -> Result<Vec<GrantEnd>, StoreError> {
+    type Row = (String, String, i64, i64);
+    let rows: Vec<Row> = run!(
+        via,
+        fetch_all,
+        sqlx::query_as::<_, Row>(ENDS)
+            .bind(org.as_str())
+            .bind(key.map(KeyId::as_str))
+            .bind(team.map(TeamId::as_str))
+            .bind(now.ms())
+    )?;
+    rows.into_iter()
+        .map(|(holder, period, amount, at)| {
+            let unreadable = |column| StoreError::Unreadable { column };
+            Ok(GrantEnd {
+                holder: HolderKind::parse(&holder).ok_or(unreadable("grants.holder_kind"))?,
+                period: Period::parse(&period).ok_or(unreadable("grants.period"))?,
+                amount,
+                at: Moment::from_ms(at),
+            })
         })
         .collect()
 }

@@ -159,7 +159,7 @@ pub enum Db {
         readers: SqlitePool,
         /// Runs the small writes of concurrent requests in one transaction.
         together: group_commit::WriteBatcher,
-        /// Whether another program was lately found to hold the write lock.
+        /// Turns with other programs that write, and whether one was lately found to hold the write lock.
         foreign_lock: foreign_lock::ForeignLock,
         /// What this process knows of changes to the configuration.
         config: ConfigWatch,

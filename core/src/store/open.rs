@@ -8,7 +8,7 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, Executor};
 
-use super::foreign_lock::PATIENCE;
+use super::foreign_lock::{ForeignLock, PATIENCE};
 use super::{ConfigWatch, DatabaseUrl, Db, StoreError, meter, pooler, rollups, run, search};
 
 static SQLITE: Migrator = sqlx::migrate!("../migrations/sqlite");
@@ -51,7 +51,7 @@ impl Db {
             DatabaseUrl::Sqlite(path) => {
                 make_private(path).map_err(sqlx::Error::Io)?;
                 let options = sqlite(path).create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
-                Self::open_sqlite(options).await
+                Self::open_sqlite(options, ForeignLock::beside(path)).await
             }
             DatabaseUrl::Postgres(url) => {
                 Ok(Db::Postgres(pooler::connect(url, false).await?, ConfigWatch::default()))
@@ -66,14 +66,20 @@ impl Db {
     pub async fn open_readonly(url: &DatabaseUrl) -> Result<Self, StoreError> {
         match url {
             // With SQLite's own read-only mode the files of the write-ahead log would be left behind.
-            DatabaseUrl::Sqlite(path) => Self::open_sqlite(sqlite(path).pragma("query_only", "ON")).await,
+            DatabaseUrl::Sqlite(path) => {
+                let options = sqlite(path).pragma("query_only", "ON");
+                Self::open_sqlite(options, ForeignLock::default()).await
+            }
             DatabaseUrl::Postgres(url) => {
                 Ok(Db::Postgres(pooler::connect(url, true).await?, ConfigWatch::default()))
             }
         }
     }
 
-    async fn open_sqlite(options: SqliteConnectOptions) -> Result<Self, StoreError> {
+    async fn open_sqlite(
+        options: SqliteConnectOptions,
+        foreign_lock: ForeignLock,
+    ) -> Result<Self, StoreError> {
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(PATIENCE)
@@ -96,7 +102,7 @@ impl Db {
             writer,
             readers,
             together: Default::default(),
-            foreign_lock: Default::default(),
+            foreign_lock,
             config: ConfigWatch::default(),
         })
     }

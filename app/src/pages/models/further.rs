@@ -27,7 +27,8 @@ pub(super) fn fields(form: &ModelForm, providers: &[Provider], field_errors: &Fi
     let wrong = field_errors.of("further");
     let open = wrong.is_some()
         || form.further.values().any(|one| !one.weight.is_empty() || !one.upstream.is_empty());
-    let rows = providers.iter().map(|one| row(form, one, wrong.is_some())).collect_view();
+    let is_wrong = |one: &Provider| wrong.is_some() && form.is_mistaken(one.id.as_str());
+    let rows = providers.iter().map(|one| row(form, one, is_wrong(one))).collect_view();
     let columns = vec![Column::new("Provider"), Column::new("Weight"), Column::new("Name at the provider")];
     view! {
         {weight.draw(form.weight.clone(), field_errors)}

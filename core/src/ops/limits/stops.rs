@@ -12,7 +12,7 @@ use crate::domain::moment::Moment;
 use crate::domain::next_stop::{Ends, NextStop, stops};
 use crate::domain::policy::{Action, On};
 use crate::domain::window::WindowStarts;
-use crate::store::present_spend;
+use crate::store::{grants, present_spend};
 
 /// The limits that apply to one holder.
 pub struct LimitsView {
@@ -130,9 +130,11 @@ async fn view(
     let starts = WindowStarts::at(now, &org.zone);
     let team = shown.team.map(|(team, _)| team);
     let mut read = desk.db.read().await?;
-    let paces = present_spend::paces(&mut read, &org.id, key.map(|(key, _)| key), team, starts).await?;
+    let key = key.map(|(key, _)| key);
+    let paces = present_spend::paces(&mut read, &org.id, key, team, starts).await?;
+    let grants = grants::ends(&mut read, &org.id, key, team, now).await?;
     drop(read);
     record_support_access(desk, &context, SupportAccess::Item { id: shown.id, name: shown.name }).await?;
-    let stops = stops(&limits, paces, ends, now, &org.zone);
+    let stops = stops(&limits, paces, ends, &grants, now, &org.zone);
     Ok(LimitsView { holder: shown.kind, name: shown.name.to_owned(), limits, stops, now, context })
 }
