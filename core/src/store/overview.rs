@@ -33,7 +33,7 @@ statements! {
 }
 
 /// Candidates of each month for the five that the chart shows.
-const CANDIDATES: i64 = 20;
+const CANDIDATES: i64 = 10;
 /// Keys that spent most yesterday, among which the fastest are sought.
 const MAX_COMPARED: i64 = 200;
 
@@ -101,10 +101,11 @@ fn parts_text(dialect: Dialect, by: By, own: bool) -> String {
         By::Team => ("COALESCE(t.name, '')", " LEFT JOIN teams t ON t.id = top.id AND t.org_id = $1"),
         By::Key => ("COALESCE(k.name, '')", " LEFT JOIN keys k ON k.id = top.id AND k.org_id = $1"),
     };
+    // A day's models are added up once: there are many times as many rows as days.
     format!(
-        "WITH days AS ({days}), top AS (SELECT id FROM days GROUP BY id ORDER BY SUM(cost) DESC, id LIMIT 5)
-        SELECT top.id, {name} AS name, days.day, CAST(SUM(days.cost) AS BIGINT)
-        FROM top JOIN days ON days.id = top.id{join} GROUP BY top.id, name, days.day"
+        "WITH days AS (SELECT d.id, d.day, CAST(SUM(d.cost) AS BIGINT) AS cost FROM ({days}) d GROUP BY d.id, d.day),
+        top AS (SELECT id FROM days GROUP BY id ORDER BY SUM(cost) DESC, id LIMIT 5)
+        SELECT top.id, {name} AS name, days.day, days.cost FROM top JOIN days ON days.id = top.id{join}"
     )
 }
 

@@ -53,6 +53,14 @@ impl AsRef<[u8]> for Collected {
     }
 }
 
+/// Appends, with a quarter of spare room at most: doubled, many responses together would take twice the room that they have.
+fn append(collected: &mut Vec<u8>, bytes: &[u8]) {
+    if collected.capacity() - collected.len() < bytes.len() {
+        collected.reserve_exact(bytes.len().max(collected.len() / 4));
+    }
+    collected.extend_from_slice(bytes);
+}
+
 impl Relay {
     /// A response that is no stream, for a client that has the head of one: it gets an event.
     pub(super) async fn late(mut self, mut response: UpstreamResponse, late: Late, mut deadline: Deadline) {
@@ -105,7 +113,7 @@ impl Relay {
         respond: oneshot::Sender<Response>,
         mut deadline: Deadline,
     ) {
-        let mut collected = BytesMut::new();
+        let mut collected = Vec::new();
         let mut room = self.room.share(self.holder.clone());
         loop {
             let bytes = match next(&mut response.chunks, &mut deadline, &self.stop).await {
@@ -118,16 +126,16 @@ impl Relay {
                 }
                 None => break,
             };
-            collected.extend_from_slice(&bytes);
+            append(&mut collected, &bytes);
             let is_too_long = collected.len() > MAX_COLLECTED;
             // An error is looked at before it is passed on, whatever room there is for its beginning.
             let is_seen = response.status.is_success() || collected.len() > SENT_AT_ONCE;
             if (room.grow(bytes.len()).is_err() && is_seen) || is_too_long {
-                let start = Bytes::from_owner(Collected { bytes: collected.freeze(), _room: room });
+                let start = Bytes::from_owner(Collected { bytes: collected.into(), _room: room });
                 return self.long(response, start, respond, deadline).await;
             }
         }
-        let body = Bytes::from_owner(Collected { bytes: collected.freeze(), _room: room });
+        let body = Bytes::from_owner(Collected { bytes: collected.into(), _room: room });
         let retry_after = response.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         if let Some(error) = provider_error::of_account(response.status, retry_after, &body) {
             self.log_refused(error, &provider_error::text_of(&body));
