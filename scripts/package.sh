@@ -12,7 +12,7 @@ if [ "${1:-}" = --version ]; then
 fi
 PROGRAM=${1:-target/release/keydesk}
 [ -x "$PROGRAM" ] || die "there is no program at $PROGRAM: type 'make build', or name the path of one"
-have dpkg-deb && have dpkg-shlibdeps || apt_install "dpkg-shlibdeps" dpkg-dev
+have dpkg-shlibdeps || apt_install dpkg-shlibdeps dpkg-dev
 # Debian sorts 1.0.0~rc.1 before 1.0.0, as Cargo sorts 1.0.0-rc.1.
 [ -n "$VERSION" ] || VERSION=$("$PROGRAM" --version | sed 's/^keydesk //; s/-/~/')
 ARCHITECTURE=$(dpkg --print-architecture)
