@@ -1,5 +1,6 @@
 //! The command line. Each command is a few steps; an error is a sentence that says what to do.
 
+mod health;
 mod leaks;
 mod models;
 mod money;
@@ -71,6 +72,8 @@ enum Command {
     Rotate(rotate::RotateArgs),
     /// Check configuration, database, migrations and clock.
     Doctor(ServeConfig),
+    /// Ask the process that serves on this machine whether it can work.
+    Health(health::HealthArgs),
 }
 
 #[derive(Args)]
@@ -189,6 +192,7 @@ pub async fn run(cli: Cli) -> Result<(), String> {
         Command::Leaked(args) => leaks::run(args).await,
         Command::Rotate(args) => rotate::run(&args).await,
         Command::Doctor(config) => doctor::examine(&config).await,
+        Command::Health(args) => health::run(&args),
     }
 }
 

@@ -3,6 +3,7 @@
 mod commands;
 mod config;
 mod doctor;
+mod health;
 mod leaks;
 mod provider_keys;
 mod proxy;
