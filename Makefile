@@ -9,7 +9,7 @@ N ?= 100000
 DB ?= sqlite
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run demo dev test check faults fuzz clients bench
+.PHONY: help setup build package run demo dev test check faults fuzz clients bench
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
@@ -19,6 +19,9 @@ setup: ## install the build tools that are missing
 
 build: setup ## release build: target/release/keydesk
 	@scripts/build.sh
+
+package: build ## the Debian package: target/keydesk_VERSION_ARCHITECTURE.deb
+	@scripts/package.sh
 
 run: build ## build and serve on LISTEN (127.0.0.1:3000), data in DATA (data/)
 	@exec target/release/keydesk serve --listen $(LISTEN) --data $(DATA)
