@@ -40,7 +40,9 @@ async fn look(state: &AppState, node: &str) {
     let mut last: Option<Instant> = None;
     loop {
         let everything = last.is_none_or(|last| last.elapsed() >= EVERYTHING_EVERY);
-        match look_once(state, node, lease_ms, everything).await {
+        let looked = look_once(state, node, lease_ms, everything).await;
+        state.metrics.ran("alerts", looked.is_ok(), state.desk.now());
+        match looked {
             Ok(looked) if looked && everything => last = Some(Instant::now()),
             Ok(_) => {}
             Err(error) => tracing::error!(%error, "alerts: tried again at the next turn"),
@@ -70,7 +72,9 @@ async fn look_once(
 /// Sends mails. Posts have a turn of their own: a webhook that hangs keeps no mail waiting.
 async fn mail(state: &AppState, node: &str) {
     loop {
-        if let Err(error) = mail_once(state, node).await {
+        let sent = mail_once(state, node).await;
+        state.metrics.ran("alert mails", sent.is_ok(), state.desk.now());
+        if let Err(error) = sent {
             tracing::error!(%error, "mails of alerts: tried again at the next turn");
         }
         sleep(SEND_EVERY).await;
@@ -89,7 +93,9 @@ async fn mail_once(state: &AppState, node: &str) -> Result<(), StoreError> {
 async fn post(state: &AppState, node: &str) {
     let webhooks = Arc::new(Webhooks::new(system_lookup(), state.config.allow_private_webhooks));
     loop {
-        if let Err(error) = post_once(state, &webhooks, node).await {
+        let sent = post_once(state, &webhooks, node).await;
+        state.metrics.ran("alert posts", sent.is_ok(), state.desk.now());
+        if let Err(error) = sent {
             tracing::error!(%error, "posts of alerts: tried again at the next turn");
         }
         sleep(SEND_EVERY).await;

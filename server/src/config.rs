@@ -2,7 +2,7 @@
 //! that says what to do.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
@@ -42,6 +42,17 @@ impl DataConfig {
                     .into(),
             ),
             None => Ok(DatabaseUrl::Sqlite(self.data.join("keydesk.sqlite"))),
+        }
+    }
+
+    /// The SQLite database's file and its write-ahead log; `None` on Postgres.
+    pub fn sqlite_files(&self) -> Option<(PathBuf, PathBuf)> {
+        match self.database() {
+            Ok(DatabaseUrl::Sqlite(path)) => {
+                let log = PathBuf::from(format!("{}-wal", path.display()));
+                Some((path, log))
+            }
+            _ => None,
         }
     }
 }
@@ -118,6 +129,25 @@ pub struct ServeConfig {
     /// File with the gateway token.
     #[arg(long, env = "KEYDESK_GATEWAY_TOKEN_FILE")]
     pub gateway_token_file: Option<PathBuf>,
+
+    /// A separate address and port for GET /metrics in Prometheus' text format, such as 127.0.0.1:9464. Without a token,
+    /// everyone who can reach it can read it.
+    #[arg(long, env = "KEYDESK_METRICS_LISTEN")]
+    pub metrics_listen: Option<SocketAddr>,
+
+    /// The token that GET /metrics wants as its bearer, at least 32 characters. Without --metrics-listen, /metrics is at
+    /// --listen then. Left out both, it is not served.
+    #[arg(
+        long,
+        env = "KEYDESK_METRICS_TOKEN",
+        hide_env_values = true,
+        conflicts_with = "metrics_token_file"
+    )]
+    pub metrics_token: Option<SecretString>,
+
+    /// File with the token for metrics.
+    #[arg(long, env = "KEYDESK_METRICS_TOKEN_FILE")]
+    pub metrics_token_file: Option<PathBuf>,
 
     /// The URL at which people and programs reach this installation, without a path, such as https://keys.example.com.
     /// With https, cookies are sent over https only.
@@ -243,19 +273,15 @@ impl ServeConfig {
     /// # Errors
     /// A sentence for the terminal.
     pub fn token(&self) -> Result<Option<SecretString>, String> {
-        let token = match (&self.gateway_token, &self.gateway_token_file) {
-            (Some(token), _) => token.expose_secret().to_owned(),
-            (None, Some(path)) => std::fs::read_to_string(path)
-                .map_err(|error| format!("The gateway token {} cannot be read: {error}.", path.display()))?,
-            (None, None) => return Ok(None),
-        };
-        let token = token.trim();
-        if token.len() < MIN_TOKEN || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(format!(
-                "The gateway token has to be at least {MIN_TOKEN} characters without spaces. Make one with: openssl rand -hex 32"
-            ));
-        }
-        Ok(Some(token.into()))
+        read_token("gateway token", self.gateway_token.as_ref(), self.gateway_token_file.as_deref())
+    }
+
+    /// `None` when who reads the metrics needs none.
+    ///
+    /// # Errors
+    /// A sentence for the terminal.
+    pub fn metrics_token(&self) -> Result<Option<SecretString>, String> {
+        read_token("metrics token", self.metrics_token.as_ref(), self.metrics_token_file.as_deref())
     }
 
     /// `None` when no service reports leaked secrets here.
@@ -315,6 +341,7 @@ impl ServeConfig {
         self.data.database()?;
         self.mail()?;
         self.token()?;
+        self.metrics_token()?;
         self.leak_keys()?;
         self.provider_key.check(&self.data)?;
         Self::proxies()?;
@@ -324,9 +351,37 @@ impl ServeConfig {
                 self.listen
             ));
         }
+        if let Some(metrics) = self.metrics_listen.filter(|metrics| metrics.port() != 0)
+            && [Some(self.listen), self.gateway_listen].contains(&Some(metrics))
+        {
+            return Err(format!(
+                "The metrics cannot be served at {metrics} too. Choose another port with --metrics-listen, or leave it out and set KEYDESK_METRICS_TOKEN."
+            ));
+        }
         check_url(&self.base_url(), "base URL", "KEYDESK_BASE_URL")?;
         check_url(&self.gateway_url(), "gateway's URL", "KEYDESK_GATEWAY_URL")
     }
+}
+
+/// A token that was given itself, or in a file.
+fn read_token(
+    what: &str,
+    token: Option<&SecretString>,
+    file: Option<&Path>,
+) -> Result<Option<SecretString>, String> {
+    let token = match (token, file) {
+        (Some(token), _) => token.expose_secret().to_owned(),
+        (None, Some(path)) => std::fs::read_to_string(path)
+            .map_err(|error| format!("The {what} {} cannot be read: {error}.", path.display()))?,
+        (None, None) => return Ok(None),
+    };
+    let token = token.trim();
+    if token.len() < MIN_TOKEN || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(format!(
+            "The {what} has to be at least {MIN_TOKEN} characters without spaces. Make one with: openssl rand -hex 32"
+        ));
+    }
+    Ok(Some(token.into()))
 }
 
 fn check_url(url: &str, what: &str, variable: &str) -> Result<(), String> {

@@ -47,6 +47,7 @@ pub async fn examine(config: &ServeConfig) -> Result<(), String> {
         report.fail("https", "the desk is reachable from a network without https. Put a proxy with https in front and set KEYDESK_BASE_URL.");
     }
     origins(&mut report, &config.allowed_origins);
+    metrics(&mut report, config);
     if config.mail().is_ok() {
         match (&config.smtp_url, &config.mail_from) {
             (Some(_), Some(from)) => report.fine("mail", &format!("sent from {from}")),
@@ -77,6 +78,20 @@ pub async fn examine(config: &ServeConfig) -> Result<(), String> {
         0 => Ok(()),
         1 => Err("One check failed.".into()),
         count => Err(format!("{count} checks failed.")),
+    }
+}
+
+/// Who can read the metrics.
+fn metrics(report: &mut Report, config: &ServeConfig) {
+    let Some(address) = config.metrics_listen else { return };
+    match config.metrics_token() {
+        Ok(None) if !address.ip().is_loopback() => {
+            let words = format!(
+                "everyone who can reach {address} can read them. Set KEYDESK_METRICS_TOKEN, or listen on 127.0.0.1."
+            );
+            report.warn("metrics", &words);
+        }
+        _ => report.fine("metrics", &format!("at http://{address}/metrics")),
     }
 }
 

@@ -29,7 +29,7 @@ pub async fn keep_leases(state: AppState) {
     loop {
         let renewed = state.gateway.in_flight.renew(&state.desk).await;
         let wait = if renewed.is_ok() { RENEW_EVERY } else { RENEW_AGAIN };
-        log("leases", renewed);
+        note(&state, "leases", renewed);
         tokio::time::sleep(wait).await;
     }
 }
@@ -40,13 +40,14 @@ pub async fn keep_node(state: AppState, is_alone: bool, leave: CancellationToken
     let desk = &state.desk;
     let mut node = Node::new(desk);
     if is_alone {
-        log("nodes", node.remove_others(desk).await);
+        note(&state, "nodes", node.remove_others(desk).await);
     }
     let mut was_well = true;
     loop {
         // A connection that is cut must not keep the next look from being sent on another one.
         let looked = timeout(LOOK_WITHIN, node.look(desk)).await.unwrap_or(Err(StoreError::Lost));
         let is_well = looked.is_ok();
+        state.metrics.ran("configuration version", is_well, desk.now());
         if was_well {
             log("configuration version", looked);
         }
@@ -57,7 +58,7 @@ pub async fn keep_node(state: AppState, is_alone: bool, leave: CancellationToken
             () = tokio::time::sleep(wait) => {}
         }
     }
-    log("node", node.leave(desk).await);
+    note(&state, "node", node.leave(desk).await);
 }
 
 /// Runs until it is dropped.
@@ -74,18 +75,18 @@ async fn turns(state: AppState) {
         every_second.tick().await;
         gateway_turn(&state).await;
         if second.is_multiple_of(15) {
-            log("expiry", expire(&state).await);
+            note(&state, "expiry", expire(&state).await);
             let renewed = upkeep::renew_after_grants(&state.desk, grants_since).await;
-            log("grants", renewed.map(|now| grants_since = now));
+            note(&state, "grants", renewed.map(|now| grants_since = now));
         }
         if second.is_multiple_of(60) {
             check_clock(&state).await;
-            log("reservations", upkeep::sweep_reservations(&state.desk).await);
+            note(&state, "reservations", upkeep::sweep_reservations(&state.desk).await);
         }
         if second.is_multiple_of(3_600) {
             let session_ms = state.config.session_hours * 3_600_000;
-            log("sweep", upkeep::sweep_old(&state.desk, session_ms).await);
-            log("alerts", keydesk_core::ops::alerts::sweep(&state.desk).await);
+            note(&state, "sweep", upkeep::sweep_old(&state.desk, session_ms).await);
+            note(&state, "sweep of alerts", keydesk_core::ops::alerts::sweep(&state.desk).await);
         }
     }
 }
@@ -96,11 +97,15 @@ pub async fn nightly(state: AppState) {
     loop {
         tokio::time::sleep(NIGHT_EVERY).await;
         // What is compared with the requests comes before they are deleted.
-        if let Err(error) = spend_check::nightly(&state.desk).await {
+        let checked = spend_check::nightly(&state.desk).await;
+        state.metrics.ran("check of spend", checked.is_ok(), state.desk.now());
+        if let Err(error) = checked {
             tracing::error!(%error, "check of spend: tried again tomorrow");
             continue;
         }
-        if let Err(error) = delete_old_requests(&state).await {
+        let deleted = delete_old_requests(&state).await;
+        state.metrics.ran("deletion", deleted.is_ok(), state.desk.now());
+        if let Err(error) = deleted {
             tracing::error!(%error, "requests that are no longer kept: tried again at the next turn");
         }
     }
@@ -136,19 +141,25 @@ fn every_second() -> Interval {
 
 async fn gateway_turn(state: &AppState) {
     let (desk, in_flight) = (&state.desk, &state.gateway.in_flight);
-    log("last uses", state.last_used.flush(&desk.db).await);
-    log("rejections", state.rejections.flush(&desk.db).await);
-    log("providers", state.gateway.watch.flush(&desk.db).await);
-    log("settlements", in_flight.settle_pending(desk).await);
+    note(state, "last uses", state.last_used.flush(&desk.db).await);
+    note(state, "rejections", state.rejections.flush(&desk.db).await);
+    note(state, "providers", state.gateway.watch.flush(&desk.db).await);
+    note(state, "settlements", in_flight.settle_pending(desk).await);
 }
 
 /// Rates and waits of several nodes agree only as far as their clocks do.
 async fn check_clock(state: &AppState) {
-    match upkeep::clock_problem(&state.desk.db, state.desk.clock.as_ref()).await {
-        Ok(None) => {}
-        Ok(Some(sentence)) => tracing::warn!("{sentence}"),
-        Err(error) => log("clock", Err(error)),
+    let problem = upkeep::clock_problem(&state.desk.db, state.desk.clock.as_ref()).await;
+    if let Ok(Some(sentence)) = &problem {
+        tracing::warn!("{sentence}");
     }
+    note(state, "clock", problem.map(|_| ()));
+}
+
+/// Counts it, and logs a failure.
+fn note(state: &AppState, job: &str, done: Result<(), StoreError>) {
+    state.metrics.ran(job, done.is_ok(), state.desk.now());
+    log(job, done);
 }
 
 fn log(what: &str, done: Result<(), StoreError>) {

@@ -15,6 +15,7 @@ mod live_test;
 mod log;
 mod lookup;
 mod mail;
+mod metrics;
 mod net;
 mod open;
 mod provider_keys;
@@ -23,6 +24,7 @@ mod serve;
 mod state;
 #[cfg(test)]
 mod tests;
+mod trace_context;
 mod webhooks;
 
 use std::io::Write;

@@ -23,12 +23,14 @@ use tower::util::MapRequest;
 
 use crate::clock::SystemRandom;
 use crate::config::ServeConfig;
+use crate::gateway::reservation_guard::InFlight;
 use crate::gateway::runtime::Gateway;
 use crate::gateway::upstream::Upstreams;
 use crate::http::{assets, router};
 use crate::live_test::Prober;
 use crate::log::{self, say};
 use crate::lookup::system_lookup;
+use crate::metrics::Metrics;
 use crate::net::{Connections, raise_open_files};
 use crate::open::{ServingLock, op_error, open_current, open_migrated, serving_lock};
 use crate::state::AppState;
@@ -49,10 +51,8 @@ pub async fn serve(config: ServeConfig) -> Result<(), String> {
     let cookie_key = cookie_key(&config)?;
     let desk = with_provider_key(desk, &config, true).await?;
     let (listener, listen) = bind(config.listen, "--listen").await?;
-    let apart = match config.gateway_listen {
-        Some(address) => Some(bind(address, "--gateway-listen").await?),
-        None => None,
-    };
+    let apart = bind_apart(config.gateway_listen, "--gateway-listen").await?;
+    let metrics = bind_apart(config.metrics_listen, "--metrics-listen").await?;
     let gateway_listen = apart.as_ref().map(|(_, address)| *address);
     let config = ServeConfig { listen, gateway_listen, ..config };
     let setup = links::new_setup(&desk).await.map_err(op_error)?;
@@ -64,6 +64,7 @@ pub async fn serve(config: ServeConfig) -> Result<(), String> {
     if apart.is_some() {
         say(format_args!("Its gateway listens on {}", state.config.gateway_url()));
     }
+    say_metrics(metrics.as_ref());
     if let Some(token) = setup {
         say(
             "There are no people yet. Open this link to set up the first organisation; it works once, within a day:",
@@ -77,6 +78,9 @@ pub async fn serve(config: ServeConfig) -> Result<(), String> {
     if let Some((listener, _)) = apart {
         served.push((listener, router::gateway_router(state.clone())));
     }
+    if let Some((listener, _)) = metrics {
+        served.push((listener, router::metrics_router(state.clone())));
+    }
     run(state, served, jobs, signals, lock).await
 }
 
@@ -88,14 +92,19 @@ pub async fn gateway(config: ServeConfig) -> Result<(), String> {
     let desk = open_current(&config.data).await?;
     let lock = serving_lock(&config.data)?;
     let (listener, listen) = bind(config.gateway_listen.unwrap_or(config.listen), "--listen").await?;
+    let metrics = bind_apart(config.metrics_listen, "--metrics-listen").await?;
     // Nothing is sealed here: there are no cookies.
     let cookie_key = Key::from(&desk.bytes::<64>());
     let desk = with_provider_key(desk, &config, false).await?;
     let state = state(desk, ServeConfig { listen, gateway_listen: None, ..config }, cookie_key);
     let signals = StopSignals::listen()?;
     say(format_args!("Keydesk's gateway listens on {}", state.config.gateway_url()));
+    say_metrics(metrics.as_ref());
     let jobs = tokio::spawn(jobs::run_gateway(state.clone()));
-    let served = vec![(listener, router::gateway_router(state.clone()))];
+    let mut served = vec![(listener, router::gateway_router(state.clone()))];
+    if let Some((listener, _)) = metrics {
+        served.push((listener, router::metrics_router(state.clone())));
+    }
     run(state, served, jobs, signals, lock).await
 }
 
@@ -105,6 +114,23 @@ async fn bind(address: SocketAddr, option: &str) -> Result<(TcpListener, SocketA
     })?;
     let address = listener.local_addr().unwrap_or(address);
     Ok((listener, address))
+}
+
+/// A port of its own, where one is wanted.
+async fn bind_apart(
+    address: Option<SocketAddr>,
+    option: &str,
+) -> Result<Option<(TcpListener, SocketAddr)>, String> {
+    match address {
+        Some(address) => bind(address, option).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+fn say_metrics(apart: Option<&(TcpListener, SocketAddr)>) {
+    if let Some((_, address)) = apart {
+        say(format_args!("Its metrics are at http://{address}/metrics"));
+    }
 }
 
 /// Serves until it is told to stop, and then until nothing is under way any more, within bounds.
@@ -181,12 +207,19 @@ pub fn state(desk: keydesk_core::Desk, config: ServeConfig, cookie_key: Key) -> 
     let upstreams = Upstreams::default()
         .with_vault(desk.provider_vault.clone())
         .with_proxies(ServeConfig::proxies().unwrap_or_default());
+    let metrics = Metrics::default();
     AppState {
         desk,
         config: Arc::new(config),
         last_used: LastUsed::default(),
         rejections: Rejections::default(),
-        gateway: Gateway { token, upstreams, ..Default::default() },
+        gateway: Gateway {
+            in_flight: InFlight::measured(metrics.clone()),
+            token,
+            upstreams,
+            ..Default::default()
+        },
+        metrics,
         cookie_key,
         mailer,
         leak_keys,

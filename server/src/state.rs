@@ -13,6 +13,7 @@ use leptos::config::LeptosOptions;
 use crate::config::ServeConfig;
 use crate::gateway::runtime::Gateway;
 use crate::leak_keys::LeakKeys;
+use crate::metrics::Metrics;
 
 #[derive(Clone)]
 pub struct AppState {
@@ -21,6 +22,8 @@ pub struct AppState {
     pub last_used: LastUsed,
     pub rejections: Rejections,
     pub gateway: Gateway,
+    /// What is counted for monitoring.
+    pub metrics: Metrics,
     /// Seals the cookies that carry a notice or a new secret to the next page.
     pub cookie_key: Key,
     /// When this installation sends mail.

@@ -50,6 +50,7 @@ pub mod past_usage;
 pub mod people;
 mod permit;
 mod pooler;
+mod pools;
 pub mod present_spend;
 pub mod prices;
 pub mod provider_watch;

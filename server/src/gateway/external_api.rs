@@ -33,6 +33,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::body::{self, MAX_BODY};
 use super::credentials::{described_at, note_rejection, note_stop, presented};
@@ -171,6 +172,7 @@ pub async fn authorize(
     let (context, reservation) =
         reserve(&state, context, request).await.map_err(|_| client.internal_error())?;
     let reservation = reservation.map_err(rejected)?;
+    state.metrics.admitted();
     let mut response = json_response(&json!({
         "request_id": reservation.request(),
         "key": {"id": context.key(), "name": context.key_name()},
@@ -270,7 +272,11 @@ pub async fn settle(
         error: plain_error(&sent.error),
         attempts: Vec::new(),
     };
+    let began = Instant::now();
     let counted = admission::settle(desk, &reservation, &settlement).await.map_err(unavailable)?;
+    if counted {
+        state.metrics.settled(cost, began.elapsed());
+    }
     Ok(settlement_answer(cost, counted))
 }
 

@@ -16,6 +16,8 @@ use keydesk_core::domain::provider::Provider;
 use keydesk_core::domain::provider_failure::MetFailure;
 use keydesk_core::store::StoreError;
 
+use crate::metrics::Metrics;
+
 /// Who may serve a request.
 pub struct Serving {
     pub target: Target,
@@ -111,6 +113,7 @@ pub struct Ended<'a> {
 pub struct Attempts {
     desk: Desk,
     watch: ProviderWatch,
+    metrics: Metrics,
     request: RequestId,
     model: String,
     began_at: Moment,
@@ -118,9 +121,15 @@ pub struct Attempts {
 }
 
 impl Attempts {
-    pub fn new(desk: Desk, watch: ProviderWatch, request: RequestId, model: String) -> Self {
+    pub fn new(
+        desk: Desk,
+        watch: ProviderWatch,
+        metrics: Metrics,
+        request: RequestId,
+        model: String,
+    ) -> Self {
         let began_at = desk.now();
-        Self { desk, watch, request, model, began_at, kept: Vec::new() }
+        Self { desk, watch, metrics, request, model, began_at, kept: Vec::new() }
     }
 
     /// An attempt begins now.
@@ -143,13 +152,16 @@ impl Attempts {
             }
             None => self.watch.note_answer(&provider.id, now),
         }
+        let latency_ms = now.ms().saturating_sub(began_at.ms()).max(0);
+        let failure = ended.failure.map(|met| met.failure);
+        self.metrics.asked_provider(&provider.spec.name, ended.status, failure, latency_ms);
         self.kept.push(Attempt {
             provider: provider.id.clone(),
             provider_name: provider.spec.name.clone(),
             began_at,
-            latency_ms: now.ms().saturating_sub(began_at.ms()).max(0),
+            latency_ms,
             status: ended.status,
-            failure: ended.failure.map(|met| met.failure),
+            failure,
         });
     }
 

@@ -139,6 +139,7 @@ impl ForwardRequest {
         let plan = failover::plan(desk, watch, &model, target).await;
         let plan = plan.map_err(|error| self.client.unavailable(&error))?;
         let (reservation, reserved) = self.reserve(&model).await?;
+        self.state.metrics.admitted();
         Ok(Admitted { model, plan, reservation, reserved })
     }
 
@@ -148,7 +149,8 @@ impl ForwardRequest {
         let first = plan.next()?;
         let deadline = deadline_of(&first.target);
         let (desk, watch) = (self.state.desk.clone(), self.state.gateway.watch.clone());
-        let attempts = Attempts::new(desk, watch, reservation.request().clone(), model.id.clone());
+        let (metrics, request) = (self.state.metrics.clone(), reservation.request().clone());
+        let attempts = Attempts::new(desk, watch, metrics, request, model.id.clone());
         let relay = self.relay(model, first.target, reservation, reserved);
         let Self { state, client: _, context: _, parsed, parts, mut room } = self;
         let streams = parsed.streams;
@@ -200,6 +202,7 @@ impl ForwardRequest {
             room: gateway.responses.clone(),
             holder: Holder::of(&self.context),
             watch: gateway.watch.clone(),
+            metrics: self.state.metrics.clone(),
             hides_usage: false,
         }
     }

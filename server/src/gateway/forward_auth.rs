@@ -106,6 +106,7 @@ async fn admit(
     });
     let (context, reservation) = admitted.await.map_err(|_| client.internal_error())?;
     let reservation = reservation.map_err(rejected)?;
+    state.metrics.admitted();
     let mut headers = HeaderMap::new();
     rate_limit_headers::add(&mut headers, &reservation.limits, Some(Money::ZERO), desk.now());
     let mut put = |name: &'static str, value: &str| {

@@ -40,7 +40,7 @@ mod rate_limit_headers;
 mod readable;
 mod relay;
 mod replaced_secret;
-mod reservation_guard;
+pub mod reservation_guard;
 pub mod room;
 pub mod runtime;
 mod self_rotation;

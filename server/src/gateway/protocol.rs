@@ -21,6 +21,7 @@ pub use keydesk_core::domain::api_error::Protocol;
 
 use super::origins;
 use super::upstream::UpstreamError;
+use crate::metrics::Metrics;
 use crate::request_facts::RequestFacts;
 use crate::state::AppState;
 
@@ -31,19 +32,22 @@ pub fn protocol_of(path: &str, headers: &HeaderMap) -> Protocol {
 
 /// What a response needs to know about its client.
 #[derive(Clone)]
-pub struct ClientContext(ErrorContext);
+pub struct ClientContext {
+    of: ErrorContext,
+    metrics: Metrics,
+}
 
 impl Deref for ClientContext {
     type Target = ErrorContext;
 
     fn deref(&self) -> &ErrorContext {
-        &self.0
+        &self.of
     }
 }
 
 impl DerefMut for ClientContext {
     fn deref_mut(&mut self) -> &mut ErrorContext {
-        &mut self.0
+        &mut self.of
     }
 }
 
@@ -58,7 +62,7 @@ impl FromRequestParts<AppState> for ClientContext {
 impl ClientContext {
     pub fn of(parts: &Parts, state: &AppState) -> Self {
         let facts = parts.extensions.get::<RequestFacts>();
-        Self(ErrorContext {
+        let of = ErrorContext {
             protocol: protocol_of(parts.uri.path(), &parts.headers),
             base_url: state.config.gateway_url_at(facts.and_then(|facts| facts.at.as_deref())),
             desk_url: state.config.base_url.is_some().then(|| state.config.base_url()),
@@ -71,20 +75,26 @@ impl ClientContext {
                 .and_then(|agent| agent.to_str().ok())
                 .is_some_and(api_error::is_codex),
             now: state.desk.now(),
-        })
+        };
+        Self { of, metrics: state.metrics.clone() }
     }
 
+    /// A request that a gate rejected. Each one gets its answer here, so it is counted here too.
     pub fn rejected(&self, rejection: &Rejection) -> ApiError {
-        ApiError(Box::new(self.0.rejected(rejection)))
+        self.metrics.rejected(rejection.gate());
+        ApiError(Box::new(self.of.rejected(rejection)))
     }
 
     /// A request that stops before a provider sees it.
     pub fn stopped(&self, stop: &Stop, model: &str) -> ApiError {
-        ApiError(Box::new(self.0.stopped(stop, model)))
+        match stop {
+            Stop::Gate(rejection) => self.rejected(rejection),
+            Stop::NoTarget(_) => ApiError(Box::new(self.of.stopped(stop, model))),
+        }
     }
 
     pub fn no_target(&self, why: NoTarget, model: &str) -> ApiError {
-        ApiError(Box::new(self.0.no_target(why, model)))
+        ApiError(Box::new(self.of.no_target(why, model)))
     }
 
     pub fn bad_request(&self, sentence: &str) -> ApiError {
@@ -203,7 +213,7 @@ impl ClientContext {
     }
 
     fn error(&self, status: StatusCode, code: &'static str, message: String) -> ApiError {
-        ApiError(Box::new(self.0.error(status.as_u16(), code, message)))
+        ApiError(Box::new(self.of.error(status.as_u16(), code, message)))
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! A crash of the process loses the queue; the reservations of such requests expire.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,8 +12,11 @@ use keydesk_core::Desk;
 use keydesk_core::admission::{self, Reservation, Settlement};
 use keydesk_core::domain::ids::RequestId;
 use keydesk_core::store::StoreError;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use crate::metrics::Metrics;
 
 /// Settlements that wait for the database. Beyond this they are lost, and each loss is logged.
 const MAX_PENDING: usize = 100_000;
@@ -29,7 +32,9 @@ pub struct InFlight {
     pub tasks: TaskTracker,
     /// Cancelled when the process no longer waits for them.
     pub stop: CancellationToken,
-    requests: Arc<Mutex<BTreeSet<RequestId>>>,
+    /// Since when each is over, and waits to be settled.
+    requests: Arc<Mutex<BTreeMap<RequestId, Option<Instant>>>>,
+    metrics: Metrics,
     pending: Arc<Mutex<VecDeque<(Reservation, Settlement)>>>,
 }
 
@@ -37,10 +42,28 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// How many requests are not settled yet.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Unsettled {
+    /// All of them, most of which are under way.
+    pub reserved: usize,
+    /// Those that are over.
+    pub ended: usize,
+    /// How long the first of these has been.
+    pub lag: Duration,
+    /// Those that could not be written.
+    pub queued: usize,
+}
+
 impl InFlight {
+    /// Whose settlements are counted.
+    pub fn measured(metrics: Metrics) -> Self {
+        Self { metrics, ..Self::default() }
+    }
+
     /// Guards a reservation. `expected` is what is settled if the request is interrupted.
     pub fn guard(&self, reservation: Reservation, expected: Settlement) -> ReservationGuard {
-        locked(&self.requests).insert(reservation.request().clone());
+        locked(&self.requests).insert(reservation.request().clone(), None);
         ReservationGuard { in_flight: self.clone(), open: Some((reservation, expected)) }
     }
 
@@ -49,7 +72,7 @@ impl InFlight {
     /// # Errors
     /// When the database is not available; the reservations last long enough for further tries.
     pub async fn renew(&self, desk: &Desk) -> Result<(), StoreError> {
-        let requests: Vec<RequestId> = locked(&self.requests).iter().cloned().collect();
+        let requests: Vec<RequestId> = locked(&self.requests).keys().cloned().collect();
         if requests.is_empty() { Ok(()) } else { admission::renew(desk, &requests).await }
     }
 
@@ -84,12 +107,30 @@ impl InFlight {
         locked(&self.pending).len()
     }
 
+    /// What waits now.
+    pub fn unsettled(&self) -> Unsettled {
+        let queued = self.pending();
+        let requests = locked(&self.requests);
+        let ended = requests.values().flatten();
+        let lag = ended.clone().min().map(Instant::elapsed).unwrap_or_default();
+        Unsettled { reserved: requests.len(), ended: ended.count(), lag, queued }
+    }
+
+    /// The request is over.
+    fn end(&self, request: &RequestId) {
+        if let Some(since) = locked(&self.requests).get_mut(request) {
+            since.get_or_insert_with(Instant::now);
+        }
+    }
+
     fn queue(&self, reservation: Reservation, settlement: Settlement) {
+        self.end(reservation.request());
         let mut pending = locked(&self.pending);
         if pending.len() < MAX_PENDING {
             pending.push_back((reservation, settlement));
         } else {
             locked(&self.requests).remove(reservation.request());
+            self.metrics.settlement_lost();
             tracing::error!(request.id = %reservation.request(), ?settlement, "a settlement is lost: too many wait for the database");
         }
     }
@@ -112,6 +153,7 @@ impl ReservationGuard {
     /// Writes the settlement, or queues it when the database is not available. After the first call it does nothing.
     pub async fn settle(&mut self, desk: &Desk) {
         let Some((reservation, settlement)) = &self.open else { return };
+        self.in_flight.end(reservation.request());
         // A stop does not wait for a database that is not available: the settlement is queued.
         let stop = &self.in_flight.stop;
         let out_of_time = async {
@@ -123,8 +165,9 @@ impl ReservationGuard {
             () = out_of_time => Err(StoreError::Lost),
         };
         match settled {
-            Ok(_) => self.close(),
+            Ok(counted) => self.close(counted),
             Err(error) => {
+                self.in_flight.metrics.not_settled();
                 tracing::error!(%error, request.id = %reservation.request(), "not settled yet: retried every second");
                 if let Some((reservation, settlement)) = self.open.take() {
                     self.in_flight.queue(reservation, settlement);
@@ -135,15 +178,19 @@ impl ReservationGuard {
 
     async fn write(mut self, desk: &Desk) -> Result<(), StoreError> {
         if let Some((reservation, settlement)) = &self.open {
-            admission::settle(desk, reservation, settlement).await?;
-            self.close();
+            let counted = admission::settle(desk, reservation, settlement).await?;
+            self.close(counted);
         }
         Ok(())
     }
 
-    fn close(&mut self) {
-        if let Some((reservation, _)) = self.open.take() {
-            locked(&self.in_flight.requests).remove(reservation.request());
+    /// It is settled, by this call or before.
+    fn close(&mut self, counted: bool) {
+        let Some((reservation, settlement)) = self.open.take() else { return };
+        let since = locked(&self.in_flight.requests).remove(reservation.request()).flatten();
+        if counted {
+            let after = since.as_ref().map(Instant::elapsed).unwrap_or_default();
+            self.in_flight.metrics.settled(settlement.bill.cost, after);
         }
     }
 }

@@ -36,6 +36,7 @@ use zeroize::Zeroizing;
 use super::compression::Compression;
 use super::proxies::Proxies;
 use crate::lookup::{CheckedNames, Lookup, system_lookup};
+use crate::trace_context;
 
 /// The client's headers that a provider gets.
 const FORWARDED_HEADERS: [&str; 4] = ["accept", "anthropic-version", "anthropic-beta", "openai-beta"];
@@ -384,6 +385,7 @@ impl Upstreams {
                 forwarded.append(name, value.clone());
             }
         }
+        trace_context::hand_on(headers, &mut forwarded);
         if !forwarded.contains_key(ACCEPT) {
             forwarded.insert(ACCEPT, HeaderValue::from_static("*/*"));
         }

@@ -1,5 +1,6 @@
 //! The HTTP side of the desk: what every request passes before a page or an action sees it.
 
+mod access_line;
 mod again;
 pub mod assets;
 mod base_address;
@@ -10,6 +11,7 @@ pub mod headers;
 pub mod health;
 pub mod leaks;
 pub mod limits;
+pub mod metrics;
 mod paths;
 pub mod request;
 pub mod router;

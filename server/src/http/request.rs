@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::HeaderValue;
@@ -10,14 +10,15 @@ use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::key_format::looks_like_secret;
 use tracing::Instrument;
 
+use super::access_line::AccessLine;
 use super::base_address;
 use crate::request_facts::RequestFacts;
 use crate::state::AppState;
+use crate::trace_context::trace_id;
 
-/// Gives the request its id and address, and logs one line when it is answered. The line has the route and not the path, no
-/// header and no body: a secret could be in any of them, and one-time tokens stand in paths, however they are written.
+/// Gives the request its id and address, and begins its line in the log. What is logged meanwhile has its id, and the id of its
+/// client's trace.
 pub async fn note(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
-    let started = state.desk.now();
     let id = number_of(&request, &state);
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
     let is_trusted =
@@ -29,23 +30,14 @@ pub async fn note(State(state): State<AppState>, mut request: Request, next: Nex
     let is_proxied = peer.is_some_and(is_trusted);
     let elsewhere = base_address::is_elsewhere(&request, is_proxied, state.config.base_url.as_deref());
     let at = base_address::seen(&request, is_proxied).filter(|_| state.config.base_url.is_none());
-    let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().cloned();
+    let line = AccessLine::begin(state.metrics.clone(), &request, id.clone(), address, peer);
+    let span = tracing::info_span!("request", id = %id, trace_id = trace_id(request.headers()));
     request.extensions_mut().insert(RequestFacts { id: id.clone(), address, elsewhere, at });
-    let span = tracing::info_span!("request", id = %id);
     let mut response = next.run(request).instrument(span).await;
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert("x-request-id", value);
     }
-    tracing::info!(
-        request.id = %id,
-        %method,
-        route = route.as_ref().map_or("none", MatchedPath::as_str),
-        status = response.status().as_u16(),
-        duration_ms = state.desk.now().ms() - started.ms(),
-        "answered"
-    );
-    response
+    line.with(response)
 }
 
 /// The nearest address to us that is not a trusted proxy's own. `None` when there is none or it cannot be read: then

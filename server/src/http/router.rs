@@ -32,8 +32,8 @@ use super::health::Readiness;
 use super::searches::Searches;
 use super::session_store::Sessions;
 use super::{
-    assets, caller, export, forms, headers, health, leaks, limits, paths, request, same_origin, searches,
-    session_store, spend,
+    assets, caller, export, forms, headers, health, leaks, limits, metrics, paths, request, same_origin,
+    searches, session_store, spend,
 };
 use crate::gateway::{self, drain};
 use crate::state::AppState;
@@ -80,7 +80,8 @@ pub fn router(state: AppState) -> Router {
         .route(leaks::PATH, post(leaks::report))
         .route("/robots.txt", get(assets::robots))
         .route("/favicon.ico", get(assets::icon))
-        .route("/pkg/{version}/{name}", get(assets::serve));
+        .route("/pkg/{version}/{name}", get(assets::serve))
+        .merge(metrics::among_others(&state));
 
     Router::new()
         .merge(open.merge(gateway).with_state(state.clone()))
@@ -92,12 +93,25 @@ pub fn router(state: AppState) -> Router {
         .layer(from_fn_with_state(state, request::note))
 }
 
+/// The metrics on a port of their own.
+pub fn metrics_router(state: AppState) -> Router {
+    metrics::apart(&state)
+        .with_state(state.clone())
+        .layer(from_fn(drain::unread))
+        .layer(from_fn_with_state(state.clone(), headers::add))
+        .layer(from_fn_with_state(state, request::note))
+}
+
 /// The gateway on a port of its own.
 pub fn gateway_router(state: AppState) -> Router {
+    // Beside the desk the metrics are at the desk's port.
+    let metrics =
+        if state.config.gateway_listen.is_none() { metrics::among_others(&state) } else { Router::new() };
     Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz).layer(Extension(Readiness::default())))
         .merge(gateway::routes(&state))
+        .merge(metrics)
         .fallback(gateway::missed::answer)
         .with_state(state.clone())
         .layer(from_fn(paths::require))

@@ -20,6 +20,7 @@ mod limits;
 mod live_test;
 mod mails;
 mod members;
+mod metrics;
 mod missed;
 mod orgs;
 mod overview;

@@ -21,7 +21,7 @@ use tower::util::MapRequest;
 use crate::clock::SystemRandom;
 use crate::config::{LeakResponseArg, ServeConfig};
 use crate::gateway::collapse_leading_slashes;
-use crate::http::router::{gateway_router, router};
+use crate::http::router::{gateway_router, metrics_router, router};
 use crate::leak_keys::LeakKeys;
 use crate::state::AppState;
 
@@ -110,6 +110,13 @@ impl TestApp {
     pub fn gateway_alone(&self) -> Self {
         let service: Service =
             MapRequest::new(gateway_router(self.state.clone()), collapse_leading_slashes::<Body>);
+        Self { service, ..self.clone() }
+    }
+
+    /// The metrics' own port.
+    pub fn metrics_alone(&self) -> Self {
+        let service: Service =
+            MapRequest::new(metrics_router(self.state.clone()), collapse_leading_slashes::<Body>);
         Self { service, ..self.clone() }
     }
 

@@ -9,7 +9,7 @@ fn a_bad_value_is_named_and_stops_the_start() {
     let short_key = place.folder().join("short.key");
     std::fs::write(&short_key, "short").unwrap();
     let short_key = short_key.to_str().unwrap();
-    let cases: [(&[&str], i32, &str); 15] = [
+    let cases: [(&[&str], i32, &str); 20] = [
         (&["--listen", "nonsense"], 2, "invalid value 'nonsense' for '--listen <LISTEN>'"),
         (&["--session-idle-minutes", "0"], 2, "0 is not in 1..=1440"),
         (&["--session-hours", "721"], 2, "721 is not in 1..=720"),
@@ -26,6 +26,15 @@ fn a_bad_value_is_named_and_stops_the_start() {
         (&["--gateway-url", "x"], 1, "Set KEYDESK_GATEWAY_URL."),
         (&["--gateway-token", "short"], 1, "at least 32 characters"),
         (&["--gateway-token-file", "/nowhere"], 1, "cannot be read"),
+        (&["--metrics-listen", "9464"], 2, "invalid value '9464' for '--metrics-listen"),
+        (&["--metrics-token", "a", "--metrics-token-file", "b"], 2, "cannot be used with"),
+        (&["--metrics-token", "short"], 1, "The metrics token has to be at least 32 characters"),
+        (&["--metrics-token-file", "/nowhere"], 1, "The metrics token /nowhere cannot be read"),
+        (
+            &["--gateway-listen", "127.0.0.1:9464", "--metrics-listen", "127.0.0.1:9464"],
+            1,
+            "The metrics cannot be served at 127.0.0.1:9464 too. Choose another port with --metrics-listen",
+        ),
         (&["--smtp-url", "mail.example.com"], 1, "Set KEYDESK_SMTP_URL."),
         (&["--smtp-url", "smtps://mail.example.com"], 1, "Set KEYDESK_MAIL_FROM."),
         (&["--cookie-key-file", short_key], 1, "at least 64 random"),
@@ -65,6 +74,7 @@ fn a_secret_of_the_configuration_is_never_printed() {
     for (name, value) in [
         ("KEYDESK_SMTP_URL", "smtp://user:hunter2@mail.example.com"),
         ("KEYDESK_GATEWAY_TOKEN", "hunter2"),
+        ("KEYDESK_METRICS_TOKEN", "hunter2"),
         ("KEYDESK_DATABASE_URL", "mysql://user:hunter2@db.example.com/keydesk"),
         ("KEYDESK_DATABASE_URL", "postgres://user:hunter2@127.0.0.1:1/keydesk"),
     ] {

@@ -9,6 +9,32 @@ fn examined(place: &Place, origins: &str) -> Ran {
     place.command(&["doctor"]).env("KEYDESK_ALLOW_ORIGINS", origins).output().unwrap().into()
 }
 
+#[test]
+fn who_can_read_the_metrics_is_said() {
+    let place = Place::sqlite();
+    place.done(&["migrate"]);
+    let token = "metrics-token-0123456789abcdef012345";
+    for (listen, token, line) in [
+        ("127.0.0.1:9464", "", "ok   metrics: at http://127.0.0.1:9464/metrics\n"),
+        ("0.0.0.0:9464", token, "ok   metrics: at http://0.0.0.0:9464/metrics\n"),
+        (
+            "0.0.0.0:9464",
+            "",
+            "warn metrics: everyone who can reach 0.0.0.0:9464 can read them. Set KEYDESK_METRICS_TOKEN,",
+        ),
+    ] {
+        let mut command = place.command(&["doctor"]);
+        command.env("KEYDESK_METRICS_LISTEN", listen);
+        if !token.is_empty() {
+            command.env("KEYDESK_METRICS_TOKEN", token);
+        }
+        let ran: Ran = command.output().unwrap().into();
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        assert!(ran.out.contains(line), "{line}: {ran:?}");
+    }
+    assert!(!place.run(&["doctor"]).out.contains("metrics"));
+}
+
 #[tokio::test]
 async fn origins_image_prices_and_stored_keys_are_named() {
     for place in both().await {

@@ -36,6 +36,7 @@ use super::room::{Holder, Room};
 use super::silence::{Front, Late};
 use super::upstream::{Chunks, UpstreamError, UpstreamResponse};
 use super::usage::{Bounds, word};
+use crate::metrics::Metrics;
 pub use whole::room;
 
 /// The usual status for a client that disconnected.
@@ -81,6 +82,7 @@ pub struct Relay {
     pub holder: Holder,
     /// Where failures of its provider are noted that come after the head of the response.
     pub watch: ProviderWatch,
+    pub metrics: Metrics,
     pub request: RequestId,
     /// Whether the usage in a stream is hidden, because the client did not request it.
     pub hides_usage: bool,

@@ -38,6 +38,7 @@ impl Relay {
         let met = NoResponse { error, status: 0, words: plain_error(text) }.met();
         let with = MetWith { model: &self.model.id, request: self.request.as_str() };
         self.watch.note_failure(&provider.id, &met, with, self.desk.now());
+        self.metrics.provider_failed(&provider.spec.name, met.failure);
     }
 
     /// What is stored with the settlement, in words.

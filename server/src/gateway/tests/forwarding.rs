@@ -97,6 +97,22 @@ async fn nothing_of_the_client_goes_to_a_provider_and_nothing_of_the_provider_co
 }
 
 #[tokio::test]
+async fn the_trace_of_a_client_goes_on_to_its_provider() {
+    let (desk, upstream, key) = served("openai", || whole(200, "application/json", ANSWER)).await;
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let asked =
+        |parent: &str| post("/v1/chat/completions", &chat()).bearer(&key).header("traceparent", parent);
+    assert_eq!(desk.pass(asked(parent).header("tracestate", "congo=t61rcWkgMzE")).await.status, 200);
+    assert_eq!(desk.pass(asked(&key).header("tracestate", "congo=t61rcWkgMzE")).await.status, 200);
+    let [good, bad] = &upstream.arrived()[..] else { panic!("both were sent") };
+    assert_eq!(
+        (&good.headers["traceparent"], &good.headers["tracestate"]),
+        (&parent.parse().unwrap(), &"congo=t61rcWkgMzE".parse().unwrap())
+    );
+    assert!(!bad.headers.contains_key("traceparent") && !bad.headers.contains_key("tracestate"), "{bad:?}");
+}
+
+#[tokio::test]
 async fn of_a_query_only_what_a_provider_needs_is_kept() {
     let (desk, upstream, key) = served("gemini", || whole(200, "text/event-stream", "data: {}\n\n")).await;
     let path = format!("/v1beta/models/routed:streamGenerateContent?alt=sse&key={key}&x=1&beta=a%26b");

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::support::*;
 use super::upstream::{Then, Upstream, parts, whole};
+use crate::gateway::reservation_guard::Unsettled;
 
 fn chat() -> Value {
     json!({"model": "routed", "max_tokens": 100, "messages": [{"role": "user", "content": "Hi"}]})
@@ -166,9 +167,12 @@ async fn what_a_dying_database_did_not_take_is_settled_when_it_is_back() {
     assert_eq!(in_flight.pending(), 1);
     assert!(in_flight.settle_pending(&desk.state.desk).await.is_err());
     assert_eq!(in_flight.pending(), 1);
+    let waiting = in_flight.unsettled();
+    assert_eq!((waiting.reserved, waiting.ended, waiting.queued), (1, 1, 1));
+    assert!(!waiting.lag.is_zero());
     desk.execute("ALTER TABLE usage_away RENAME TO usage").await;
     in_flight.settle_pending(&desk.state.desk).await.unwrap();
-    assert_eq!(in_flight.pending(), 0);
+    assert_eq!(in_flight.unsettled(), Unsettled::default());
     assert_eq!(desk.settled().await, [(200, 1000, 500, 0, 0, 1_500_000)]);
 }
 

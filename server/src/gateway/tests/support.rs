@@ -31,11 +31,13 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 use tower::util::MapRequest;
 
+use crate::gateway::reservation_guard::InFlight;
 use crate::gateway::runtime::Gateway;
 use crate::gateway::upstream::Upstreams;
 use crate::gateway::{collapse_leading_slashes, drain, routes};
 use crate::live_test::Prober;
 use crate::lookup::system_lookup;
+use crate::metrics::Metrics;
 use crate::request_facts::RequestFacts;
 use crate::state::AppState;
 use crate::tests::support::options;
@@ -83,16 +85,19 @@ pub async fn installation() -> Installation {
     let (person, org) = set_up(&desk, &form).await.unwrap();
     let owner = desk.caller(&person).await;
     let vault = ProviderVault::of(&[&[5; 64]]);
+    let metrics = Metrics::default();
     let state = AppState {
         desk: Desk::clone(&desk).with_provider_vault(vault.clone()),
         config: Arc::new(options(BASE)),
         last_used: LastUsed::default(),
         rejections: Rejections::default(),
         gateway: Gateway {
+            in_flight: InFlight::measured(metrics.clone()),
             upstreams: Upstreams::with_credentials(Arc::new(credential)).with_vault(vault.clone()),
             token: Some(GATEWAY_TOKEN.into()),
             ..Gateway::default()
         },
+        metrics,
         mailer: None,
         leak_keys: None,
         probe: Arc::new(Prober::new(system_lookup())),
