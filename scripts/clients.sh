@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tests with the official clients, psycopg, nginx and Caddy, in Python, against the built program (target/release/keydesk, or KEYDESK_BIN).
+# Tests with the official clients, psycopg, nginx, Caddy and promtool, in Python, against the built program (target/release/keydesk, or KEYDESK_BIN).
 # Arguments go to pytest: scripts/clients.sh test_nginx.py. Nothing is skipped: what is missing is installed, or the run fails with a sentence.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -35,7 +35,7 @@ if ! npm_ready end2end/clients; then
     quietly "npm ci" npm_install end2end/clients || die "npm ci failed in end2end/clients: read the lines above, then run this again"
 fi
 
-# 4. nginx and Caddy, which stand in front of gateways.
+# 4. nginx and Caddy, which stand in front of gateways, and promtool, which reads metrics and rules as Prometheus does.
 find_nginx() { command -v nginx || { [ -x /usr/sbin/nginx ] && echo /usr/sbin/nginx; }; }
 NGINX=$(find_nginx || true)
 if [ -z "$NGINX" ]; then
@@ -47,6 +47,9 @@ export KEYDESK_NGINX=$NGINX
 have caddy || apt_install Caddy caddy
 KEYDESK_CADDY=$(command -v caddy) || die "caddy was installed, but it is not in the PATH"
 export KEYDESK_CADDY
+have promtool || apt_install promtool prometheus
+KEYDESK_PROMTOOL=$(command -v promtool) || die "prometheus was installed, but promtool is not in the PATH"
+export KEYDESK_PROMTOOL
 # Never its parent's settings, caches or keys.
 unset OPENAI_API_KEY OPENAI_BASE_URL ANTHROPIC_API_KEY ANTHROPIC_AUTH_TOKEN ANTHROPIC_BASE_URL GEMINI_API_KEY GOOGLE_API_KEY \
     http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY

@@ -369,6 +369,9 @@ class Desk:
         eventually("the log is written", 5, lambda: own in self._program.log())
         return own
 
+    def log(self, mark: int = 0) -> str:
+        return self._program.log(mark)
+
     def errors(self) -> list[str]:
         return [line for line in self._program.log().splitlines() if '"level":"ERROR"' in line or "panicked at" in line]
 
