@@ -78,7 +78,7 @@ const SERVER_USES_STORE = {
   "server/src/cli.rs": "reads the database's address",
   "server/src/cli/": "names the types that verification answers with",
   "server/src/open.rs": "opens and migrates the database",
-  "server/src/doctor.rs": "looks at the database itself",
+  "server/src/doctor": "looks at the database itself",
   "server/src/alerts.rs": "logs what the store says of a turn",
   "server/src/jobs.rs": "runs the store's own maintenance",
   "server/src/http/health.rs": "asks whether the schema is current",

@@ -21,6 +21,8 @@ pub mod passwords;
 #[cfg(feature = "store")]
 pub mod provider_vault;
 #[cfg(feature = "store")]
+pub mod sealed_stream;
+#[cfg(feature = "store")]
 pub mod security_log;
 #[cfg(feature = "store")]
 pub mod store;

@@ -1,15 +1,18 @@
 //! The command line. Each command is a few steps; an error is a sentence that says what to do.
 
+mod backup;
 mod health;
 mod leaks;
 mod models;
 mod money;
 mod provider_keys;
 mod rerating;
+mod restore;
 mod rotate;
 mod upstreams;
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use keydesk_core::Desk;
@@ -25,12 +28,16 @@ use keydesk_core::store::DatabaseUrl;
 
 use crate::config::{DataConfig, ServeConfig};
 use crate::open::{changing, op_error, open_migrated, org_error, reading, store_error};
+use crate::settings::{self, Setting, Settings};
 use crate::{demo, doctor, serve};
 
 /// The key desk for LLM gateways.
 #[derive(Parser)]
 #[command(version, max_term_width = 100)]
 pub struct Cli {
+    /// File with settings, named like the options. Left out, /etc/keydesk/keydesk.toml if it is there.
+    #[arg(long, global = true, env = "KEYDESK_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -70,10 +77,25 @@ enum Command {
     Leaked(leaks::LeakedArgs),
     /// Give a program's own key a new secret through the gateway, and print only that
     Rotate(rotate::RotateArgs),
-    /// Check configuration, database, migrations and clock.
-    Doctor(ServeConfig),
     /// Ask the process that serves on this machine whether it can work.
     Health(health::HealthArgs),
+    /// Check the configuration, the machine and the database. Exits with 0 when all is well, 1 with warnings, 2 when a check fails
+    Doctor(doctor::DoctorArgs),
+    /// Show the settings and where each comes from.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Copy the SQLite database into a file while it is in use, and verify the copy.
+    Backup(backup::BackupArgs),
+    /// Verify a backup and make it the database of an empty data folder.
+    Restore(restore::RestoreArgs),
+    /// End every session and every open link, as after an older state of the database came back.
+    SignEveryoneOut(DataConfig),
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Print each setting, its value and where it comes from, separated by tabs, and check them. Passwords are not shown
+    Check(ServeConfig),
 }
 
 #[derive(Args)]
@@ -167,8 +189,9 @@ struct OrgStatusArgs {
     data: DataConfig,
 }
 
-pub async fn run(cli: Cli) -> Result<(), String> {
-    match cli.command {
+pub async fn run(cli: Cli, settings: &Settings) -> Result<ExitCode, String> {
+    let done = match cli.command {
+        Command::Doctor(args) => return Ok(doctor::examine(&args, settings).await),
         Command::Serve(config) => serve::serve(config).await,
         Command::Gateway(config) => serve::gateway(config).await,
         Command::Migrate(data) => {
@@ -191,9 +214,23 @@ pub async fn run(cli: Cli) -> Result<(), String> {
         Command::Orgs(command) => organisations(command).await,
         Command::Leaked(args) => leaks::run(args).await,
         Command::Rotate(args) => rotate::run(&args).await,
-        Command::Doctor(config) => doctor::examine(&config).await,
         Command::Health(args) => health::run(&args),
+        Command::Config(ConfigCommand::Check(config)) => check_settings(&config, settings),
+        Command::Backup(args) => backup::run(args).await,
+        Command::Restore(args) => restore::run(args).await,
+        Command::SignEveryoneOut(data) => restore::sign_everyone_out(&data).await,
+    };
+    done.map(|()| ExitCode::SUCCESS)
+}
+
+fn check_settings(config: &ServeConfig, settings: &Settings) -> Result<(), String> {
+    for Setting { name, value, from } in &settings.list {
+        println!("{name}\t{}\t{from}", value.as_deref().unwrap_or("-"));
     }
+    for name in settings::unknown_variables() {
+        eprintln!("keydesk: The variable {name} is no setting.");
+    }
+    config.check()
 }
 
 async fn setup_link(desk: &Desk, config: &ServeConfig) -> Result<(), String> {

@@ -1,5 +1,5 @@
-//! Settings, by option or by environment variable. Checked at the start; what is wrong stops the program with a sentence
-//! that says what to do.
+//! Settings, by option, by environment variable or in a file (`settings`). Checked at the start; what is wrong stops the program
+//! with a sentence that says what to do.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::gateway::origins::AllowedOrigin;
 use crate::gateway::proxies::Proxies;
 use crate::leak_keys::LeakKeys;
 use crate::mail::Smtp;
-use crate::provider_keys;
+use crate::{log, provider_keys};
 
 /// Where the data is: every command needs it.
 #[derive(Args, Clone, Debug)]
@@ -227,6 +227,10 @@ pub struct ServeConfig {
     /// Log as JSON, one object per line.
     #[arg(long, env = "KEYDESK_LOG_JSON")]
     pub log_json: bool,
+
+    /// Which messages are logged, such as debug or warn,security=info.
+    #[arg(long, env = "KEYDESK_LOG", default_value = "info,sqlx=warn", value_name = "FILTER")]
+    pub log: String,
 }
 
 impl ServeConfig {
@@ -345,6 +349,7 @@ impl ServeConfig {
         self.leak_keys()?;
         self.provider_key.check(&self.data)?;
         Self::proxies()?;
+        log::parse_filter(&self.log)?;
         if self.gateway_listen == Some(self.listen) && self.listen.port() != 0 {
             return Err(format!(
                 "The desk and the gateway cannot both listen on {}. Leave --gateway-listen out to serve both there.",

@@ -29,15 +29,15 @@ pub struct Log(SyncSender<Message>);
 /// Begins to log.
 ///
 /// # Errors
-/// When the system gives no thread.
-pub fn start(json: bool) -> Result<Log, String> {
+/// When `filter` is none, or the system gives no thread.
+pub fn start(json: bool, filter: &str) -> Result<Log, String> {
+    let filter = parse_filter(filter)?;
     let (queue, messages) = Queue::new();
     let (log, lost) = (Log(queue.sender.clone()), queue.lost.clone());
     thread::Builder::new()
         .name("log".into())
         .spawn(move || write_all(io::stderr(), &messages, &lost, say_lost))
         .map_err(|error| format!("The log cannot be written: {error}."))?;
-    let filter = EnvFilter::try_from_env("KEYDESK_LOG").unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(io::stderr().is_terminal())
@@ -45,6 +45,16 @@ pub fn start(json: bool) -> Result<Log, String> {
     let _ = if json { subscriber.json().try_init() } else { subscriber.try_init() };
     std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a task panicked")));
     Ok(log)
+}
+
+/// Which messages are logged, such as `info,sqlx=warn`.
+///
+/// # Errors
+/// A sentence for the terminal.
+pub fn parse_filter(filter: &str) -> Result<EnvFilter, String> {
+    EnvFilter::try_new(filter).map_err(|error| {
+        format!("{filter:?} does not say what is logged: {error}. Set KEYDESK_LOG to such as info,sqlx=warn.")
+    })
 }
 
 /// Prints a line. It is lost where standard output is closed.

@@ -54,6 +54,19 @@ impl Smtp {
         Ok(Self { transport, from })
     }
 
+    /// Connects and signs in, without sending a mail.
+    ///
+    /// # Errors
+    /// What the mail server or the way to it says.
+    pub async fn reach(&self) -> Result<(), String> {
+        match tokio::time::timeout(WITHIN, self.transport.test_connection()).await {
+            Ok(Ok(true)) => Ok(()),
+            Ok(Ok(false)) => Err("the mail server closes the connection".into()),
+            Ok(Err(error)) => Err(format!("the mail server cannot be used: {error}")),
+            Err(_) => Err(format!("the mail server took longer than {} s", WITHIN.as_secs())),
+        }
+    }
+
     async fn hand_over(&self, letter: Letter, html: Option<String>) -> Result<(), String> {
         let to: Mailbox = letter.to.parse().map_err(|_| "the recipient's address is not one")?;
         let message = MessageBuilder::new().from(self.from.clone()).to(to).subject(letter.subject);

@@ -1,6 +1,7 @@
 //! The program `keydesk`: reads its command line and does one thing.
 
 mod alerts;
+mod backup_file;
 mod cli;
 mod clock;
 mod config;
@@ -21,6 +22,7 @@ mod open;
 mod provider_keys;
 mod request_facts;
 mod serve;
+mod settings;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -30,12 +32,23 @@ mod webhooks;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
+use settings::NotParsed;
+
+/// For what cannot be read as an option or a setting, as clap does.
+const NOT_PARSED: u8 = 2;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match cli::run(cli::Cli::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
+    let (cli, settings) = match settings::parse(std::env::args_os().collect()) {
+        Ok(parsed) => parsed,
+        Err(NotParsed::Command(error)) => error.exit(),
+        Err(NotParsed::File(sentence)) => {
+            let _ = writeln!(std::io::stderr(), "keydesk: {sentence}");
+            return ExitCode::from(NOT_PARSED);
+        }
+    };
+    match cli::run(cli, &settings).await {
+        Ok(code) => code,
         Err(sentence) => {
             let _ = writeln!(std::io::stderr(), "keydesk: {sentence}");
             ExitCode::FAILURE

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use keydesk_core::Desk;
 use keydesk_core::ops::{OpError, catalogue};
 pub use keydesk_core::store::serving_lock::ServingLock;
-use keydesk_core::store::serving_lock::ServingLockError;
+use keydesk_core::store::serving_lock::{self, ServingLockError};
 use keydesk_core::store::{DatabaseUrl, Db, SchemaState, StoreError};
 
 use crate::clock::{SystemClock, SystemRandom};
@@ -77,6 +77,29 @@ pub async fn open_migrated(data: &DataConfig) -> Result<Desk, String> {
 /// What a process has to have to serve an SQLite file; `None` for Postgres.
 ///
 /// # Errors
+/// A sentence when another process serves the file, or it is a copy of one that was being served.
+pub fn lock_to_serve(data: &DataConfig) -> Result<Option<ServingLock>, String> {
+    let lock = serving_lock(data)?;
+    if let DatabaseUrl::Sqlite(path) = data.database()?
+        && let Some(copied) = serving_lock::copied(&path)
+    {
+        let sentence = format!(
+            "The database {} is a copy of {}, made while that was served or after its process was killed, so the newest requests may be missing from it. Restore a backup in its place. To use it as it is, remove {}.",
+            path.display(),
+            copied.from.display(),
+            serving_lock::beside(&path).display()
+        );
+        if copied.is_elsewhere {
+            return Err(sentence);
+        }
+        tracing::warn!("{sentence}");
+    }
+    Ok(lock)
+}
+
+/// The lock alone, for a command that no server may run beside.
+///
+/// # Errors
 /// A sentence when another process serves the file.
 pub fn serving_lock(data: &DataConfig) -> Result<Option<ServingLock>, String> {
     let url = data.database()?;
@@ -92,7 +115,7 @@ pub fn serving_lock(data: &DataConfig) -> Result<Option<ServingLock>, String> {
     })
 }
 
-fn make_folder(url: &DatabaseUrl) -> Result<(), String> {
+pub fn make_folder(url: &DatabaseUrl) -> Result<(), String> {
     let DatabaseUrl::Sqlite(path) = url else { return Ok(()) };
     let Some(folder) = path.parent() else { return Ok(()) };
     // Password hashes and the cookie key are in there: no other account of the machine may read them.

@@ -32,7 +32,7 @@ use crate::log::{self, say};
 use crate::lookup::system_lookup;
 use crate::metrics::Metrics;
 use crate::net::{Connections, raise_open_files};
-use crate::open::{ServingLock, op_error, open_current, open_migrated, serving_lock};
+use crate::open::{ServingLock, lock_to_serve, op_error, open_current, open_migrated};
 use crate::state::AppState;
 use crate::{files, gateway, jobs, provider_keys};
 
@@ -44,9 +44,9 @@ const SETTLE_WITHIN: Duration = Duration::from_secs(2);
 /// The desk and the gateway, together or on a port each.
 pub async fn serve(config: ServeConfig) -> Result<(), String> {
     config.check()?;
-    let _log = log::start(config.log_json)?;
+    let _log = log::start(config.log_json, &config.log)?;
     files::check(&config)?;
-    let lock = serving_lock(&config.data)?;
+    let lock = lock_to_serve(&config.data)?;
     let desk = open_migrated(&config.data).await?;
     let cookie_key = cookie_key(&config)?;
     let desk = with_provider_key(desk, &config, true).await?;
@@ -87,10 +87,10 @@ pub async fn serve(config: ServeConfig) -> Result<(), String> {
 /// The gateway alone: it has no pages, and makes no change of the database's form.
 pub async fn gateway(config: ServeConfig) -> Result<(), String> {
     config.check()?;
-    let _log = log::start(config.log_json)?;
+    let _log = log::start(config.log_json, &config.log)?;
     files::check(&config)?;
     let desk = open_current(&config.data).await?;
-    let lock = serving_lock(&config.data)?;
+    let lock = lock_to_serve(&config.data)?;
     let (listener, listen) = bind(config.gateway_listen.unwrap_or(config.listen), "--listen").await?;
     let metrics = bind_apart(config.metrics_listen, "--metrics-listen").await?;
     // Nothing is sealed here: there are no cookies.
@@ -141,6 +141,9 @@ async fn run(
     signals: StopSignals,
     lock: Option<ServingLock>,
 ) -> Result<(), String> {
+    if let Some(Err(error)) = lock.as_ref().map(ServingLock::serving) {
+        tracing::warn!(%error, "it cannot be written that this process serves, so a copy of the folder would not be known");
+    }
     let leave = CancellationToken::new();
     let node = tokio::spawn(jobs::keep_node(state.clone(), lock.is_some(), leave.clone()));
     let leases = tokio::spawn(jobs::keep_leases(state.clone()));
@@ -168,6 +171,9 @@ async fn run(
     leave.cancel();
     let _ = timeout(SETTLE_WITHIN, node).await;
     state.desk.db.close().await;
+    if let Some(Err(error)) = lock.map(|lock| lock.stopped()) {
+        tracing::warn!(%error, "it cannot be written that this process has stopped");
+    }
     Ok(())
 }
 
@@ -290,6 +296,12 @@ async fn with_provider_key(desk: Desk, config: &ServeConfig, may_make: bool) -> 
         );
     }
     Ok(desk)
+}
+
+/// The cookie key, if its file is there and is one; nothing is made.
+pub fn present_cookie_key(config: &ServeConfig) -> Option<Key> {
+    let bytes = std::fs::read(config.cookie_key_path()).ok()?;
+    (bytes.len() >= 64).then(|| Key::from(&bytes))
 }
 
 fn make_key(path: &Path) -> std::io::Result<()> {

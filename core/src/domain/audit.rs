@@ -189,6 +189,8 @@ kinds! {
     RecoveryCodesMade = "recovery_codes.made";
     /// A recovery code was used to sign in.
     RecoveryCodeUsed = "recovery_codes.used";
+    /// Every session was ended, and every open link with it.
+    EveryoneSignedOut = "everyone.signed_out";
     /// A provider was added.
     ProviderAdded = "provider.added";
     /// A provider's fields changed.

@@ -109,7 +109,8 @@ impl Group {
             | K::SecondFactorOn
             | K::SecondFactorOff
             | K::RecoveryCodesMade
-            | K::RecoveryCodeUsed => Group::SignIn,
+            | K::RecoveryCodeUsed
+            | K::EveryoneSignedOut => Group::SignIn,
             K::ProviderAdded
             | K::ProviderEdited
             | K::ProviderTested

@@ -172,6 +172,20 @@ pub async fn test(
     Ok(result)
 }
 
+/// Lists the models of every provider in use, and changes nothing: each by name, with how that went.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn list_all(desk: &Desk, calls: &dyn CallProvider) -> Result<Vec<(String, TestStep)>, OpError> {
+    let mut listed = Vec::new();
+    for found in providers::list(&mut desk.db.read().await?).await? {
+        let mut test = Testing { provider: &found.provider, calls, steps: Vec::new() };
+        test.list().await;
+        listed.extend(test.steps.pop().map(|step| (found.provider.spec.name.clone(), step)));
+    }
+    Ok(listed)
+}
+
 struct Testing<'a> {
     provider: &'a Provider,
     calls: &'a dyn CallProvider,

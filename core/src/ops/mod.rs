@@ -7,6 +7,7 @@ pub mod account;
 pub mod alerts;
 pub mod asks;
 pub mod audit;
+pub mod backups;
 pub mod catalogue;
 pub mod codes;
 pub mod connection;

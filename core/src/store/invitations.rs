@@ -8,7 +8,7 @@ use crate::domain::invitation::Invitation;
 use crate::domain::member::TeamMembership;
 use crate::domain::moment::Moment;
 use crate::domain::person::Email;
-use crate::domain::policy::{Action, OrgRole, Permit};
+use crate::domain::policy::{Action, OperatorPermit, OrgRole, Permit};
 use crate::domain::team::{Team, TeamRole};
 
 statements! {
@@ -17,6 +17,9 @@ statements! {
     /// One that has run out makes room for another to the same address.
     LAPSE = "UPDATE invitations SET withdrawn_at = expires_at
         WHERE org_id = $1 AND email = $2 AND accepted_at IS NULL AND withdrawn_at IS NULL AND expires_at <= $3";
+    /// Their links work no more; who may invite can send each again.
+    END_EVERY = "UPDATE invitations SET expires_at = $1
+        WHERE accepted_at IS NULL AND withdrawn_at IS NULL AND expires_at > $1";
     /// The person who resends it is its sender from then on.
     RENEW = "UPDATE invitations SET hash = $3, expires_at = $4, mailed_at = NULL, invited_by = $5
         WHERE org_id = $1 AND id = $2 AND accepted_at IS NULL AND withdrawn_at IS NULL";
@@ -292,6 +295,15 @@ pub async fn list_open(via: &mut impl Via, org: &OrgId, max: i64) -> Result<Vec<
     let rows: Vec<InvitationRow> =
         run!(via, fetch_all, sqlx::query_as::<_, InvitationRow>(OPEN).bind(org.as_str()).bind(max))?;
     rows.into_iter().map(Invitation::try_from).collect()
+}
+
+/// Lets every open invitation run out now; answers how many.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action; otherwise when the database cannot be written.
+pub async fn end_every(tx: &mut Tx, permit: &OperatorPermit, now: Moment) -> Result<u64, StoreError> {
+    compare(permit, &[Action::SignEveryoneOut], None)?;
+    changed!(tx, sqlx::query(END_EVERY).bind(now.ms()))
 }
 
 /// Uses the link up; `false` when it is unknown, used, withdrawn or late, or the organisation suspended.

@@ -4,16 +4,19 @@
 use sqlx::AssertSqlSafe;
 
 use super::dialect::Dialect;
+use super::permit::compare;
 use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::PersonId;
 use crate::domain::link::{LinkKind, OneTimeLink};
 use crate::domain::moment::Moment;
+use crate::domain::policy::{Action, OperatorPermit};
 
 statements! {
     INSERT = "INSERT INTO one_time_links (hash, kind, person_id, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)";
     /// A newer link of a kind for the same person takes the older ones' place.
     DROP_OLDER = "DELETE FROM one_time_links WHERE kind = $1 AND used_at IS NULL
         AND COALESCE(person_id, '') = COALESCE(CAST($2 AS TEXT), '')";
+    DROP_EVERY = "DELETE FROM one_time_links WHERE used_at IS NULL";
     SETUPS = "SELECT hash FROM one_time_links WHERE kind = 'setup' ORDER BY hash";
     FIND = "SELECT COALESCE(person_id, '') FROM one_time_links
         WHERE hash = $1 AND kind = $2 AND used_at IS NULL AND expires_at > $3";
@@ -47,6 +50,15 @@ pub async fn insert(
 pub async fn drop_unused(tx: &mut Tx, kind: LinkKind, person: Option<&PersonId>) -> Result<(), StoreError> {
     changed!(tx, sqlx::query(DROP_OLDER).bind(kind.as_str()).bind(person.map(PersonId::as_str)))?;
     Ok(())
+}
+
+/// Takes back every link that is not used yet; answers how many.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action; otherwise when the database cannot be written.
+pub async fn drop_every(tx: &mut Tx, permit: &OperatorPermit) -> Result<u64, StoreError> {
+    compare(permit, &[Action::SignEveryoneOut], None)?;
+    changed!(tx, sqlx::query(DROP_EVERY))
 }
 
 /// Makes set-ups at the same moment queue, whichever link each has.

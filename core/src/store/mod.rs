@@ -13,6 +13,7 @@ pub mod asks;
 pub mod attempts;
 pub mod audit;
 pub mod audit_list;
+pub mod backup;
 pub mod bench_baseline;
 pub mod bench_usage;
 pub mod budget_marks;
@@ -234,6 +235,11 @@ impl Db {
         }
     }
 
+    /// Whether a pooler gives a connection for one transaction at a time.
+    pub fn is_pooled(&self) -> bool {
+        matches!(self, Db::Postgres(pool, _) if pooler::begin(pool).is_some())
+    }
+
     /// A connection for reading; it returns to its pool when it is dropped.
     ///
     /// # Errors
@@ -364,6 +370,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         attempts::ALL,
         audit::ALL,
         audit_list::ALL,
+        backup::ALL,
         bench_baseline::ALL,
         config_changes::ALL,
         grants::ALL,

@@ -174,7 +174,7 @@ fn make_private(path: &Path) -> std::io::Result<()> {
     }
 }
 
-fn sqlite(path: &Path) -> SqliteConnectOptions {
+pub(super) fn sqlite(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .synchronous(SqliteSynchronous::Full)

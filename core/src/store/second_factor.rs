@@ -11,6 +11,7 @@ use crate::domain::policy::{AccountPermit, Action};
 
 statements! {
     FIND = "SELECT totp_secret, totp_since FROM people WHERE id = $1 AND disabled_at IS NULL";
+    EVERY = "SELECT id, totp_secret FROM people WHERE totp_secret IS NOT NULL AND totp_since IS NOT NULL ORDER BY id";
     /// In the place of one that was never turned on.
     PREPARE = "UPDATE people SET totp_secret = $2 WHERE id = $1 AND totp_since IS NULL";
     /// The password's moment moves too: what was verified before with the password alone begins no session any more.
@@ -50,6 +51,18 @@ pub async fn find(via: &mut impl Via, person: &PersonId) -> Result<Option<Second
     type Row = (Option<Vec<u8>>, Option<i64>);
     let row: Option<Row> = run!(via, fetch_optional, sqlx::query_as::<_, Row>(FIND).bind(person.as_str()))?;
     Ok(row.map(|(sealed, since)| SecondFactor { sealed, since: since.map(Moment::from_ms) }))
+}
+
+/// The sealed secrets of all people who have a second factor.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
+pub async fn every(via: &mut impl Via) -> Result<Vec<(PersonId, Vec<u8>)>, StoreError> {
+    let rows: Vec<(String, Vec<u8>)> = run!(via, fetch_all, sqlx::query_as::<_, (String, Vec<u8>)>(EVERY))?;
+    let read = |(id, sealed): (String, Vec<u8>)| {
+        Ok((PersonId::parse(&id).ok_or(StoreError::Unreadable { column: "people.id" })?, sealed))
+    };
+    rows.into_iter().map(read).collect()
 }
 
 /// `false` when it is on already.

@@ -7,7 +7,7 @@ use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::{PersonId, SessionId};
 use crate::domain::moment::Moment;
 use crate::domain::person::Person;
-use crate::domain::policy::{AccountPermit, Action, Authorized};
+use crate::domain::policy::{AccountPermit, Action, Authorized, Chain, OperatorPermit};
 use crate::domain::session::OpenSession;
 
 statements! {
@@ -34,6 +34,7 @@ statements! {
     END_ONE = "UPDATE sessions SET ended_at = $3, data = '{}' WHERE id = $1 AND person_id = $2 AND ended_at IS NULL
         RETURNING user_agent, address";
     END_OTHERS = "UPDATE sessions SET ended_at = $3, data = '{}' WHERE person_id = $1 AND id <> $2 AND ended_at IS NULL";
+    END_EVERY = "UPDATE sessions SET ended_at = $1, data = '{}' WHERE ended_at IS NULL";
     /// Newest first. No one has more than fit on a page, but by signing in again and again.
     LIST = "SELECT id, address, user_agent, created_at, seen_at FROM sessions
         WHERE person_id = $1 AND ended_at IS NULL AND seen_at > $2 AND created_at > $3
@@ -210,6 +211,15 @@ pub async fn end_all(
     compare(permit, &actions, Some(person.as_str()))?;
     changed!(tx, sqlx::query(END_ALL).bind(person.as_str()).bind(now.ms()))?;
     Ok(())
+}
+
+/// Ends the sessions of every person and empties their data; answers how many.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action; otherwise when the database cannot be written.
+pub async fn end_every(tx: &mut Tx, permit: &OperatorPermit, now: Moment) -> Result<u64, StoreError> {
+    tx.charge(permit, &[Action::SignEveryoneOut], Chain::Installation.id())?;
+    changed!(tx, sqlx::query(END_EVERY).bind(now.ms()))
 }
 
 /// Those that still live: seen after `idle_since`, begun after `begun_since`.

@@ -7,6 +7,7 @@ mod admission;
 mod alerts;
 mod asks;
 mod audit;
+mod backups;
 mod balance;
 mod bulk;
 mod connection;

@@ -11,6 +11,8 @@ fn settings() -> insta::Settings {
     settings.add_filter(r"\b[0-9a-f]{64}\b", "HASH");
     settings.add_filter(r"\b\d{1,2} (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) \d{4}\b", "DATE");
     settings.add_filter(r"\b\d{4}-\d\d-\d\dT[0-9:.]+Z", "TIME");
+    settings.add_filter(r"(?m)^ok   disk: .*\n", "");
+    settings.add_filter(r"enough for \d+ connections", "enough for N connections");
     settings.add_filter(r"[ \t]+\n", "\n");
     settings
 }

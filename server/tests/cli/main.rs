@@ -1,5 +1,6 @@
 //! The built program, started as a process: its command line, configuration, start and stop, on both databases.
 
+mod backup;
 mod commands;
 mod config;
 mod doctor;
@@ -10,4 +11,5 @@ mod proxy;
 mod reading;
 mod rotation;
 mod serving;
+mod settings;
 mod support;

@@ -96,6 +96,7 @@ fn sign(kind: EventKind) -> Icon {
         | K::MemberRemoved
         | K::AskRefused
         | K::AskWithdrawn
+        | K::EveryoneSignedOut
         | K::InvitationWithdrawn => Icon::Ban,
         K::KeyDisabled | K::MemberDisabled => Icon::Pause,
         K::KeyRotated | K::SecretExtended | K::RotationUndone => Icon::Rotate,

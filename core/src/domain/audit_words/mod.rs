@@ -143,6 +143,7 @@ pub fn sentence(event: &PastEvent, zone: &Zone) -> String {
         K::SecondFactorOff => of_whom("turned off two-factor authentication"),
         K::RecoveryCodesMade => of_whom("made new recovery codes"),
         K::RecoveryCodeUsed => of_whom("used a recovery code"),
+        K::EveryoneSignedOut => format!("{who} signed everyone out of {what} and ended every open link."),
         K::ProviderAdded => format!("{who} added the provider {what}."),
         K::ProviderEdited => edited(event, &who, "provider ", "fields", zone),
         K::ProviderTested => format!(

@@ -117,6 +117,8 @@ pub enum Action {
     RetireModel,
     /// The installation's own audit.
     SeeInstallationAudit,
+    /// End every session and every open link, as after a restored backup. Only the command line does.
+    SignEveryoneOut,
 }
 
 impl Action {
@@ -218,6 +220,7 @@ impl Action {
             Action::WithdrawPrice => &[E::PriceWithdrawn],
             Action::AccessAsSupport => &[E::SupportAccessed],
             Action::ExportAudit => &[E::AuditExported],
+            Action::SignEveryoneOut => &[E::EveryoneSignedOut],
             Action::ListKeys
             | Action::SeeKey
             | Action::TestSecret
@@ -254,7 +257,7 @@ impl Action {
             A::AddProvider | A::EditProvider | A::TestProvider | A::RetireProvider => false,
             A::AddModel | A::EditModel | A::RouteModel | A::RetireModel => false,
             A::SetPrice | A::WithdrawPrice => false,
-            A::SeeInstallationAudit => false,
+            A::SeeInstallationAudit | A::SignEveryoneOut => false,
         }
     }
 }
