@@ -37,6 +37,7 @@ use crate::{demo, doctor, serve};
 pub struct Cli {
     /// File with settings, named like the options. Left out, /etc/keydesk/keydesk.toml if it is there.
     #[arg(long, global = true, env = "KEYDESK_CONFIG", value_name = "FILE")]
+    #[expect(dead_code, reason = "`settings` finds it among the arguments, before the others are read")]
     config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,

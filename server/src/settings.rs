@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches};
 use toml::{Table, Value};
 
 use crate::config::ServeConfig;
@@ -82,11 +82,10 @@ pub fn parse<C: CommandFactory + FromArgMatches>(
     if has_token {
         ALTERNATIVES.iter().for_each(|(name, _)| drop(values.remove(*name)));
     }
-    let second = match with_defaults(C::command(), &values).try_get_matches_from(&arguments) {
-        Ok(matches) => matches,
-        // The first time all was well, so it is the file's.
-        Err(error) => return Err(NotParsed::File(in_file(path.as_deref(), &error))),
-    };
+    if let Some(path) = &path {
+        check(path, &values).map_err(NotParsed::File)?;
+    }
+    let second = with_defaults(C::command(), &values).try_get_matches_from(&arguments)?;
     let cli = C::from_arg_matches(&second)?;
     let names: BTreeSet<&String> = values.keys().collect();
     let list = known().iter().map(|arg| setting(arg, leaf(&second), &names, path.as_deref())).collect();
@@ -165,6 +164,32 @@ fn texts(value: &Value) -> Option<Vec<String>> {
     }
 }
 
+/// Reads the values as options would be read.
+fn check(path: &Path, values: &BTreeMap<String, Vec<String>>) -> Result<(), String> {
+    let shown = path.display();
+    let mut options = Vec::new();
+    for arg in known() {
+        let name = name_of(&arg);
+        let Some(values) = values.get(name) else { continue };
+        match (arg.get_action(), &values[..]) {
+            (ArgAction::SetTrue, [value]) if value == "true" => options.push(format!("--{name}")),
+            (ArgAction::SetTrue, [value]) if value == "false" => {}
+            (ArgAction::SetTrue, _) => return Err(format!("{shown}: {name} has to be true or false.")),
+            (ArgAction::Append, _) | (_, [_]) => {
+                options.extend(values.iter().map(|value| format!("--{name}={value}")));
+            }
+            _ => return Err(format!("{shown}: {name} has to be one value and no list.")),
+        }
+    }
+    let command = ServeConfig::augment_args(Command::new("keydesk").no_binary_name(true));
+    let wrong = command.try_get_matches_from(options).err();
+    wrong.map_or(Ok(()), |error| {
+        let text = error.to_string();
+        let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        Err(format!("{shown}: {first}"))
+    })
+}
+
 /// The same command, with these values where neither an option nor a variable says another.
 fn with_defaults(command: Command, values: &BTreeMap<String, Vec<String>>) -> Command {
     let given = |arg: Arg| match values.get(name_of(&arg)) {
@@ -173,13 +198,6 @@ fn with_defaults(command: Command, values: &BTreeMap<String, Vec<String>>) -> Co
         _ => arg,
     };
     command.mut_args(given).mut_subcommands(|command| with_defaults(command, values))
-}
-
-/// What clap says of a value, as a sentence about the file.
-fn in_file(path: Option<&Path>, error: &clap::Error) -> String {
-    let text = error.to_string();
-    let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-    format!("{}: {first}", path.unwrap_or(Path::new(DEFAULT_FILE)).display())
 }
 
 fn setting(arg: &Arg, matches: &ArgMatches, in_file: &BTreeSet<&String>, path: Option<&Path>) -> Setting {

@@ -17,8 +17,8 @@ statements! {
     NODES = "SELECT COUNT(*) FROM gateway_nodes";
 }
 
-/// Sentences of `PRAGMA integrity_check` that are told.
-const MAX_FAULTS: &str = "PRAGMA integrity_check(20)";
+/// Twenty sentences at most.
+const INTEGRITY: &str = "PRAGMA integrity_check(20)";
 
 /// Writes all of the SQLite file `from`, as it is at one moment, into the empty file `into`. Others read and write `from`
 /// meanwhile. The copy is one file, without a write-ahead log.
@@ -42,7 +42,7 @@ pub async fn copy_sqlite(from: &Path, into: &Path) -> Result<(), StoreError> {
 /// When the database cannot be read.
 pub async fn damage(db: &Db) -> Result<Vec<String>, StoreError> {
     let Db::Sqlite { readers, .. } = db else { return Ok(Vec::new()) };
-    let mut found: Vec<String> = sqlx::query_scalar(MAX_FAULTS).fetch_all(readers).await?;
+    let mut found: Vec<String> = sqlx::query_scalar(INTEGRITY).fetch_all(readers).await?;
     found.retain(|line| line != "ok");
     if !readers.fetch_all("PRAGMA foreign_key_check").await?.is_empty() {
         found.push("rows point at rows that are not there".into());

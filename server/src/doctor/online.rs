@@ -40,8 +40,10 @@ async fn answers(url: &str) -> Result<(), String> {
     let client = client.no_proxy().build().map_err(|error| format!("cannot be called: {error}"))?;
     let asked = client.get(format!("{url}/healthz")).send().await;
     let answer = asked.map_err(|error| format!("cannot be reached: {}", cause(error)))?;
-    match answer.status() {
-        StatusCode::OK if answer.text().await.is_ok_and(|text| text == "ok\n") => Ok(()),
+    let status = answer.status();
+    let text = answer.text().await.unwrap_or_default();
+    match status {
+        StatusCode::OK if text == "ok\n" => Ok(()),
         StatusCode::OK => Err("is answered by another program".into()),
         status if status.is_redirection() => Err(format!("redirects ({status})")),
         status => Err(format!("answers {status}")),

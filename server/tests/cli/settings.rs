@@ -89,7 +89,8 @@ fn a_name_that_is_no_setting_and_a_wrong_value_stop_the_program() {
         ("listen = 1.5", "listen has to be a text, a number"),
         ("listen = \"nonsense\"", "invalid value 'nonsense' for '--listen <LISTEN>'"),
         ("session-hours = 721", "721 is not in 1..=720"),
-        ("public-doctor = \"perhaps\"", "invalid value 'perhaps'"),
+        ("public-doctor = \"perhaps\"", "public-doctor has to be true or false"),
+        ("listen = [\"127.0.0.1:1\", \"127.0.0.1:2\"]", "listen has to be one value"),
         ("listen = ", "is no TOML"),
         ("gateway-token = \"a\"\ngateway-token-file = \"b\"", "cannot both be set"),
     ] {
