@@ -365,6 +365,8 @@ class Desk:
     def _logged(self) -> str:
         """Waits until the log has every answer so far, as a thread of its own writes it in their order. The id of the request with
         which it finds out."""
+        # A stream's line is written at its end, which is a moment after its client has the last event.
+        time.sleep(0.02)
         own = ask(f"{self.base}/healthz").headers["x-request-id"]
         eventually("the log is written", 5, lambda: own in self._program.log())
         return own

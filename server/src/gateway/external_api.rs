@@ -226,7 +226,7 @@ async fn reserve(
         let reservation = admission::reserve(&desk, &context, &request).await;
         let Err((_, Ok(reservation))) = respond.send((context, reservation)) else { return };
         if let Err(error) = admission::release(&desk, reservation.request()).await {
-            tracing::error!(%error, "not released: the reservation of a gateway that disconnected expires");
+            tracing::error!(%error, request.id = %reservation.request(), "not released: the reservation of a gateway that disconnected expires");
         }
     });
     response.await

@@ -11,6 +11,7 @@ use keydesk_core::domain::ids::RequestId;
 use keydesk_core::domain::moment::Moment;
 use keydesk_core::domain::provider::Provider;
 use tokio::time::{Instant, sleep};
+use tracing::Instrument;
 
 use super::demo_model;
 use super::disconnect::{NotRead, Reading};
@@ -191,11 +192,12 @@ pub fn wants_events(parts: &Parts) -> bool {
 /// The first answer of a provider ends the demonstration. The client does not wait for that.
 fn note_answer(state: &AppState, provider: &Provider) {
     let (desk, id) = (state.desk.clone(), provider.id.clone());
-    state.gateway.in_flight.tasks.spawn(async move {
+    let note = async move {
         if let Err(error) = admission::note_answer(&desk, &id).await {
             tracing::warn!(%error, "the first answer of a provider is not noted");
         }
-    });
+    };
+    state.gateway.in_flight.tasks.spawn(note.in_current_span());
 }
 
 /// Sends a request to its target; answers the response, and whether the usage in its stream is hidden from the client.

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http::Method;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Instant;
+use tracing::Span;
 
 use crate::metrics::{Metrics, RouteClass};
 use crate::trace_context::trace_id;
@@ -23,6 +24,8 @@ const CLIENT_LEFT: u16 = 499;
 /// A request, until its answer has ended. The line is written when it is dropped.
 pub struct AccessLine {
     metrics: Metrics,
+    /// Around what makes the answer, also while it is sent.
+    span: Span,
     began: Instant,
     id: String,
     trace_id: Option<String>,
@@ -38,6 +41,7 @@ pub struct AccessLine {
 impl AccessLine {
     pub fn begin(
         metrics: Metrics,
+        span: Span,
         request: &Request,
         id: String,
         address: Option<IpAddr>,
@@ -45,6 +49,7 @@ impl AccessLine {
     ) -> Self {
         Self {
             metrics,
+            span,
             began: Instant::now(),
             id,
             trace_id: trace_id(request.headers()).map(str::to_owned),
@@ -69,6 +74,7 @@ impl Drop for AccessLine {
         let (took, route) = (self.began.elapsed(), self.route.as_ref().map(MatchedPath::as_str));
         self.metrics.answered(RouteClass::of(&self.method, route), self.status, took);
         tracing::info!(
+            parent: None,
             request.id = %self.id,
             trace_id = self.trace_id.as_deref(),
             method = method_word(&self.method),
@@ -113,7 +119,9 @@ impl HttpBody for Counted {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(context);
+        let span = self.line.as_ref().map(|line| line.span.clone());
+        let polled =
+            span.unwrap_or_else(Span::none).in_scope(|| Pin::new(&mut self.body).poll_frame(context));
         if let Poll::Ready(frame) = &polled {
             let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()).and_then(Frame::data_ref);
             if let (Some(data), Some(line)) = (data, &mut self.line) {

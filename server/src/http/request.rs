@@ -30,8 +30,8 @@ pub async fn note(State(state): State<AppState>, mut request: Request, next: Nex
     let is_proxied = peer.is_some_and(is_trusted);
     let elsewhere = base_address::is_elsewhere(&request, is_proxied, state.config.base_url.as_deref());
     let at = base_address::seen(&request, is_proxied).filter(|_| state.config.base_url.is_none());
-    let line = AccessLine::begin(state.metrics.clone(), &request, id.clone(), address, peer);
     let span = tracing::info_span!("request", id = %id, trace_id = trace_id(request.headers()));
+    let line = AccessLine::begin(state.metrics.clone(), span.clone(), &request, id.clone(), address, peer);
     request.extensions_mut().insert(RequestFacts { id: id.clone(), address, elsewhere, at });
     let mut response = next.run(request).instrument(span).await;
     if let Ok(value) = HeaderValue::from_str(&id) {

@@ -24,6 +24,7 @@ impl Registry {
         self.add(IntCounter::new(name, help))
     }
 
+    /// Of several labels, those with a closed list of values come first: values are hashed without anything between them.
     pub fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
         self.add(IntCounterVec::new(Opts::new(name, help), labels))
     }

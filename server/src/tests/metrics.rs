@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use futures_util::FutureExt;
 use keydesk_core::domain::provider_failure::ProviderFailure;
 use serde_json::{Value, json};
 use tracing::instrument::WithSubscriber;
@@ -121,6 +122,13 @@ on_both! {
         });
         // The first reading of the metrics is a probe too.
         assert_eq!(rose.await, [1.0, 2.0, 1.0]);
+
+        let series = [r#"keydesk_http_requests_total{class="models",status="4xx"}"#];
+        let rose = risen(&app, series, async || {
+            let ask = TestRequest::get("/v1/models").bearer(&key.secret);
+            assert!(app.ask(ask).now_or_never().is_none(), "it was answered before its client could leave");
+        });
+        assert_eq!(rose.await, [1.0]);
     }
 }
 
