@@ -82,8 +82,8 @@ impl Drop for AccessLine {
             status = self.status,
             duration_ms = took.as_millis() as u64,
             bytes = self.bytes,
-            address = self.address.map(display),
-            peer = self.peer.map(display),
+            address = self.address.map(tracing::field::display),
+            peer = self.peer.map(tracing::field::display),
             "answered"
         );
     }
@@ -91,18 +91,12 @@ impl Drop for AccessLine {
 
 /// A client may invent a method, and write anything as one.
 fn method_word(method: &Method) -> &str {
-    let known = [
-        Method::GET,
-        Method::HEAD,
-        Method::POST,
-        Method::PUT,
-        Method::PATCH,
-        Method::DELETE,
-        Method::OPTIONS,
-        Method::CONNECT,
-        Method::TRACE,
-    ];
-    if known.contains(method) { method.as_str() } else { "other" }
+    match method.as_str() {
+        known @ ("GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS" | "CONNECT" | "TRACE") => {
+            known
+        }
+        _ => "other",
+    }
 }
 
 /// The body of an answer, whose bytes are counted.
