@@ -22,7 +22,8 @@ const MAX_OF_A_NAME: usize = 8;
 /// How cookies are made here.
 #[derive(Clone)]
 pub struct Seal {
-    pub key: Key,
+    /// The first one seals; each opens what it sealed, while the key is rotated. Never empty.
+    pub keys: Vec<Key>,
     /// The installation is reached over https.
     pub secure: bool,
 }
@@ -186,7 +187,7 @@ impl Seal {
         let lives = lives_ms(name);
         let sealed = Sealed { until: now.plus_ms(lives).ms(), holder, body };
         let text = serde_json::to_string(&sealed).ok()?;
-        let jar = PrivateCookieJar::new(self.key.clone()).add(self.cookie(name, path, text));
+        let jar = PrivateCookieJar::new(self.keys.first()?.clone()).add(self.cookie(name, path, text));
         let response = (jar, ()).into_response();
         let cookie = response.headers().get(header::SET_COOKIE)?.to_str().ok()?;
         HeaderValue::from_str(&format!("{cookie}; Max-Age={}", lives / 1_000)).ok()
@@ -207,7 +208,8 @@ impl Seal {
         let named = pairs.filter(|pair| pair.split_once('=').is_some_and(|(found, _)| found == full));
         named.take(MAX_OF_A_NAME).find_map(|pair| {
             let alone = HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_str(pair).ok()?)]);
-            let cookie = PrivateCookieJar::from_headers(&alone, self.key.clone()).get(&full)?;
+            let open = |key: &Key| PrivateCookieJar::from_headers(&alone, key.clone()).get(&full);
+            let cookie = self.keys.iter().find_map(open)?;
             let sealed: Sealed<T> = serde_json::from_str(cookie.value()).ok()?;
             let left = sealed.until - now.ms();
             // Also by a clock that ran ahead when it was sealed.

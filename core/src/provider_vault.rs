@@ -10,12 +10,9 @@ use zeroize::Zeroizing;
 use crate::domain::ids::ProviderId;
 use crate::domain::provider::SealedKey;
 use crate::domain::provider_wire::last_four;
-use crate::vault::Vault;
+use crate::vault::{LoadKeys, Vault};
 
 const LABEL: &[u8] = b"keydesk provider credential 1";
-
-/// What the files contain, the newest first.
-pub type LoadKeys = Arc<dyn Fn() -> Vec<Zeroizing<Vec<u8>>> + Send + Sync>;
 
 /// Clones share the keys.
 #[derive(Clone)]

@@ -197,7 +197,7 @@ pub fn open(path: &Path, passphrase: &str, database: &mut impl Write) -> Result<
     let (mut head, mut salt) = (vec![0; SEALED.len() + FORM.len()], [0; SALT]);
     file.read_exact(&mut head).and_then(|()| file.read_exact(&mut salt)).map_err(failed)?;
     let key = StreamKey::of(passphrase.as_bytes(), &salt).ok_or(NO_KEY)?;
-    let mut read = || -> io::Result<Option<Vec<KeyFile>>> {
+    let read = || -> io::Result<Option<Vec<KeyFile>>> {
         let mut stream = OpeningReader::new(&mut file, key)?;
         let list: List = serde_json::from_slice(&line(&mut stream)?)?;
         let mut keys = Vec::new();

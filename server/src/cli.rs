@@ -1,6 +1,7 @@
 //! The command line. Each command is a few steps; an error is a sentence that says what to do.
 
 mod backup;
+mod cookie_key;
 mod health;
 mod leaks;
 mod models;
@@ -37,7 +38,6 @@ use crate::{demo, doctor, serve};
 pub struct Cli {
     /// File with settings, named like the options. Left out, /etc/keydesk/keydesk.toml if it is there.
     #[arg(long, global = true, env = "KEYDESK_CONFIG", value_name = "FILE")]
-    #[expect(dead_code, reason = "`settings` finds it among the arguments, before the others are read")]
     config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
@@ -89,6 +89,8 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Verify a backup and make it the database of an empty data folder.
     Restore(restore::RestoreArgs),
+    /// Replace the cookie key, without signing anyone out.
+    RotateCookieKey(cookie_key::RotateCookieKeyArgs),
     /// End every session and every open link, as after an older state of the database came back.
     SignEveryoneOut(DataConfig),
 }
@@ -219,6 +221,7 @@ pub async fn run(cli: Cli, settings: &Settings) -> Result<ExitCode, String> {
         Command::Config(ConfigCommand::Check(config)) => check_settings(&config, settings),
         Command::Backup(args) => backup::run(args).await,
         Command::Restore(args) => restore::run(args).await,
+        Command::RotateCookieKey(args) => cookie_key::run(args).await,
         Command::SignEveryoneOut(data) => restore::sign_everyone_out(&data).await,
     };
     done.map(|()| ExitCode::SUCCESS)

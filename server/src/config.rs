@@ -15,7 +15,7 @@ use crate::gateway::origins::AllowedOrigin;
 use crate::gateway::proxies::Proxies;
 use crate::leak_keys::LeakKeys;
 use crate::mail::Smtp;
-use crate::{log, provider_keys};
+use crate::{cookie_keys, log, provider_keys};
 
 /// Where the data is: every command needs it.
 #[derive(Args, Clone, Debug)]
@@ -238,6 +238,9 @@ impl ServeConfig {
     pub fn private_files(&self) -> Vec<PathBuf> {
         let mut files = vec![self.cookie_key_path(), self.provider_key_path()];
         files.push(provider_keys::new_path(&self.provider_key_path()));
+        files.extend(
+            [cookie_keys::new_path, cookie_keys::old_path].map(|beside| beside(&self.cookie_key_path())),
+        );
         if let Ok(DatabaseUrl::Sqlite(path)) = self.data.database() {
             let beside = |end: &str| PathBuf::from(format!("{}{end}", path.display()));
             files.extend([path.clone(), beside("-wal"), beside("-shm")]);

@@ -14,14 +14,14 @@ use keydesk_core::domain::moment::Moment;
 use keydesk_core::ops::backups::{self, Unopened};
 use keydesk_core::ops::{OpError, models, upkeep};
 use keydesk_core::store::Db;
-use keydesk_core::{Clock, Desk, Vault};
+use keydesk_core::{Clock, Desk};
 
 use crate::clock::SystemClock;
 use crate::config::ServeConfig;
 use crate::gateway::origins::AllowedOrigin;
 use crate::open::{desk, existing, op_error, schema_error, store_error};
 use crate::settings::Settings;
-use crate::{provider_keys, serve};
+use crate::{cookie_keys, provider_keys};
 use report::Report;
 
 /// The day this release was made: a clock before it is wrong.
@@ -160,10 +160,9 @@ async fn database(report: &mut Report, args: &DoctorArgs, db: Db) {
         Err(error) => report.fail("clock", store_error(error)),
     }
     let config = &args.serve;
-    let mut desk = desk(db).with_provider_vault(provider_keys::vault(&config.provider_key_path()));
-    if let Some(key) = serve::present_cookie_key(config) {
-        desk = desk.with_vault(Vault::derive(key.master()));
-    }
+    let desk = desk(db)
+        .with_provider_vault(provider_keys::vault(&config.provider_key_path()))
+        .with_vault(cookie_keys::vault_of(&config.cookie_key_path()));
     match desk.db.schema().await.map_err(store_error).map(schema_error) {
         Ok(None) => {
             report.fine("migrations", "all are in");

@@ -75,6 +75,8 @@ async fn turns(state: AppState) {
         every_second.tick().await;
         gateway_turn(&state).await;
         if second.is_multiple_of(15) {
+            state.cookie_keys.reload();
+            state.desk.vault.reload();
             note(&state, "expiry", expire(&state).await);
             let renewed = upkeep::renew_after_grants(&state.desk, grants_since).await;
             note(&state, "grants", renewed.map(|now| grants_since = now));

@@ -5,6 +5,7 @@ mod backup_file;
 mod cli;
 mod clock;
 mod config;
+mod cookie_keys;
 mod demo;
 mod doctor;
 mod files;

@@ -12,7 +12,7 @@ use axum_extra::extract::cookie::Key;
 use keydesk_app::mail::Mailer;
 use keydesk_core::admission::{LastUsed, Rejections};
 use keydesk_core::ops::{connection, links};
-use keydesk_core::{Desk, Random, Vault};
+use keydesk_core::{Desk, Random};
 use leptos::config::LeptosOptions;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -23,6 +23,7 @@ use tower::util::MapRequest;
 
 use crate::clock::SystemRandom;
 use crate::config::ServeConfig;
+use crate::cookie_keys::{self, CookieKeys};
 use crate::gateway::reservation_guard::InFlight;
 use crate::gateway::runtime::Gateway;
 use crate::gateway::upstream::Upstreams;
@@ -56,7 +57,9 @@ pub async fn serve(config: ServeConfig) -> Result<(), String> {
     let gateway_listen = apart.as_ref().map(|(_, address)| *address);
     let config = ServeConfig { listen, gateway_listen, ..config };
     let setup = links::new_setup(&desk).await.map_err(op_error)?;
-    let state = state(desk, config, cookie_key);
+    let desk = desk.with_vault(cookie_keys::vault_of(&config.cookie_key_path()));
+    let cookie_keys = CookieKeys::of(&config.cookie_key_path(), cookie_key);
+    let state = state(desk, config, cookie_keys);
     let base_url = state.config.base_url();
 
     let signals = StopSignals::listen()?;
@@ -96,7 +99,8 @@ pub async fn gateway(config: ServeConfig) -> Result<(), String> {
     // Nothing is sealed here: there are no cookies.
     let cookie_key = Key::from(&desk.bytes::<64>());
     let desk = with_provider_key(desk, &config, false).await?;
-    let state = state(desk, ServeConfig { listen, gateway_listen: None, ..config }, cookie_key);
+    let state =
+        state(desk, ServeConfig { listen, gateway_listen: None, ..config }, CookieKeys::fixed(cookie_key));
     let signals = StopSignals::listen()?;
     say(format_args!("Keydesk's gateway listens on {}", state.config.gateway_url()));
     say_metrics(metrics.as_ref());
@@ -199,7 +203,7 @@ async fn finish(state: &AppState, until: Instant) {
     }
 }
 
-pub fn state(desk: keydesk_core::Desk, config: ServeConfig, cookie_key: Key) -> AppState {
+pub fn state(desk: Desk, config: ServeConfig, cookie_keys: CookieKeys) -> AppState {
     let leptos = LeptosOptions::builder()
         .output_name("keydesk")
         .site_root("target/site")
@@ -209,7 +213,6 @@ pub fn state(desk: keydesk_core::Desk, config: ServeConfig, cookie_key: Key) -> 
     let mailer = config.mail().ok().flatten().map(|smtp| Arc::new(smtp) as Arc<dyn Mailer>);
     let token = config.token().ok().flatten();
     let leak_keys = config.leak_keys().ok().flatten().map(Arc::new);
-    let desk = desk.with_vault(Vault::derive(cookie_key.master()));
     let upstreams = Upstreams::default()
         .with_vault(desk.provider_vault.clone())
         .with_proxies(ServeConfig::proxies().unwrap_or_default());
@@ -226,7 +229,7 @@ pub fn state(desk: keydesk_core::Desk, config: ServeConfig, cookie_key: Key) -> 
             ..Default::default()
         },
         metrics,
-        cookie_key,
+        cookie_keys,
         mailer,
         leak_keys,
         probe: Arc::new(Prober::new(system_lookup())),
@@ -298,13 +301,11 @@ async fn with_provider_key(desk: Desk, config: &ServeConfig, may_make: bool) -> 
     Ok(desk)
 }
 
-/// The cookie key, if its file is there and is one; nothing is made.
-pub fn present_cookie_key(config: &ServeConfig) -> Option<Key> {
-    let bytes = std::fs::read(config.cookie_key_path()).ok()?;
-    (bytes.len() >= 64).then(|| Key::from(&bytes))
-}
-
-fn make_key(path: &Path) -> std::io::Result<()> {
+/// Makes a new key in a file that is not there yet.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn make_key(path: &Path) -> std::io::Result<()> {
     use std::io::Write;
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::extract::FromRef;
-use axum_extra::extract::cookie::Key;
 use keydesk_app::mail::Mailer;
 use keydesk_core::Desk;
 use keydesk_core::admission::{LastUsed, Rejections};
@@ -11,6 +10,7 @@ use keydesk_core::domain::live_test::Probe;
 use leptos::config::LeptosOptions;
 
 use crate::config::ServeConfig;
+use crate::cookie_keys::CookieKeys;
 use crate::gateway::runtime::Gateway;
 use crate::leak_keys::LeakKeys;
 use crate::metrics::Metrics;
@@ -24,8 +24,8 @@ pub struct AppState {
     pub gateway: Gateway,
     /// What is counted for monitoring.
     pub metrics: Metrics,
-    /// Seals the cookies that carry a notice or a new secret to the next page.
-    pub cookie_key: Key,
+    /// Seal the cookies that carry a notice or a new secret to the next page.
+    pub cookie_keys: CookieKeys,
     /// When this installation sends mail.
     pub mailer: Option<Arc<dyn Mailer>>,
     /// When a service reports leaked secrets here.

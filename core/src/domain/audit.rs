@@ -191,6 +191,8 @@ kinds! {
     RecoveryCodeUsed = "recovery_codes.used";
     /// Every session was ended, and every open link with it.
     EveryoneSignedOut = "everyone.signed_out";
+    /// The key that encrypts 2FA secrets, webhooks and cookies was replaced.
+    CookieKeyRotated = "cookie_key.rotated";
     /// A provider was added.
     ProviderAdded = "provider.added";
     /// A provider's fields changed.

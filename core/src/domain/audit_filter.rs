@@ -110,7 +110,8 @@ impl Group {
             | K::SecondFactorOff
             | K::RecoveryCodesMade
             | K::RecoveryCodeUsed
-            | K::EveryoneSignedOut => Group::SignIn,
+            | K::EveryoneSignedOut
+            | K::CookieKeyRotated => Group::SignIn,
             K::ProviderAdded
             | K::ProviderEdited
             | K::ProviderTested

@@ -11,6 +11,7 @@ pub mod backups;
 pub mod catalogue;
 pub mod codes;
 pub mod connection;
+pub mod cookie_key;
 pub mod doctor;
 pub mod edit;
 pub mod find;

@@ -4,11 +4,13 @@ use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::alert::{Channel, ChannelForm};
 use crate::domain::ids::{ChannelId, OrgId};
 use crate::domain::moment::Moment;
-use crate::domain::policy::{Action, Permit};
+use crate::domain::policy::{Action, Chain, OperatorPermit, Permit};
 
 statements! {
     INSERT = "INSERT INTO alert_channels (id, org_id, name, form, url, host, secret, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     REMOVE = "UPDATE alert_channels SET removed_at = $3 WHERE id = $1 AND org_id = $2 AND removed_at IS NULL";
+    EVERY_SEALED = "SELECT id, url, secret FROM alert_channels WHERE removed_at IS NULL ORDER BY id";
+    RESEAL = "UPDATE alert_channels SET url = $2, secret = $3 WHERE id = $1";
     LIST = "SELECT id, name, form, host, created_at FROM alert_channels WHERE org_id = $1 AND removed_at IS NULL ORDER BY id";
 }
 
@@ -64,6 +66,45 @@ pub async fn remove(tx: &mut Tx, permit: &Permit, id: &ChannelId, now: Moment) -
     let rows =
         changed!(tx, sqlx::query(REMOVE).bind(id.as_str()).bind(permit.org().as_str()).bind(now.ms()))?;
     Ok(rows == 1)
+}
+
+/// What is sealed of a channel.
+#[derive(Clone, Debug)]
+pub struct SealedChannel {
+    /// Its id.
+    pub id: ChannelId,
+    /// Its address, sealed.
+    pub url: Vec<u8>,
+    /// What it is signed with, sealed.
+    pub secret: Option<Vec<u8>>,
+}
+
+/// The channels of all organisations.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
+pub async fn every_sealed(via: &mut impl Via) -> Result<Vec<SealedChannel>, StoreError> {
+    type Row = (String, Vec<u8>, Option<Vec<u8>>);
+    let rows: Vec<Row> = run!(via, fetch_all, sqlx::query_as::<_, Row>(EVERY_SEALED))?;
+    let read = |(id, url, secret): Row| {
+        let id = ChannelId::parse(&id).ok_or(StoreError::Unreadable { column: "alert_channels.id" })?;
+        Ok(SealedChannel { id, url, secret })
+    };
+    rows.into_iter().map(read).collect()
+}
+
+/// Puts the same address and secret, sealed anew, in the place of what was read.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action; otherwise when the database cannot be written.
+pub async fn reseal(
+    tx: &mut Tx,
+    permit: &OperatorPermit,
+    id: &ChannelId,
+    (url, secret): (&[u8], Option<&[u8]>),
+) -> Result<u64, StoreError> {
+    tx.charge(permit, &[Action::RotateCookieKey], Chain::Installation.id())?;
+    changed!(tx, sqlx::query(RESEAL).bind(id.as_str()).bind(url).bind(secret))
 }
 
 /// The channels in use, in the order in which they were added.

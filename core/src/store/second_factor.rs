@@ -7,11 +7,13 @@ use super::{StoreError, Tx, Via, changed, run, statements};
 use crate::domain::ids::PersonId;
 use crate::domain::moment::Moment;
 use crate::domain::person::Contact;
-use crate::domain::policy::{AccountPermit, Action};
+use crate::domain::policy::{AccountPermit, Action, Chain, OperatorPermit};
 
 statements! {
     FIND = "SELECT totp_secret, totp_since FROM people WHERE id = $1 AND disabled_at IS NULL";
     EVERY = "SELECT id, totp_secret FROM people WHERE totp_secret IS NOT NULL AND totp_since IS NOT NULL ORDER BY id";
+    EVERY_SEALED = "SELECT id, totp_secret FROM people WHERE totp_secret IS NOT NULL ORDER BY id";
+    RESEAL = "UPDATE people SET totp_secret = $3 WHERE id = $1 AND totp_secret = $2";
     /// In the place of one that was never turned on.
     PREPARE = "UPDATE people SET totp_secret = $2 WHERE id = $1 AND totp_since IS NULL";
     /// The password's moment moves too: what was verified before with the password alone begins no session any more.
@@ -58,11 +60,37 @@ pub async fn find(via: &mut impl Via, person: &PersonId) -> Result<Option<Second
 /// # Errors
 /// When the database cannot be read, or `Unreadable` for a value in it.
 pub async fn every(via: &mut impl Via) -> Result<Vec<(PersonId, Vec<u8>)>, StoreError> {
-    let rows: Vec<(String, Vec<u8>)> = run!(via, fetch_all, sqlx::query_as::<_, (String, Vec<u8>)>(EVERY))?;
+    sealed(via, EVERY).await
+}
+
+/// Also those that are being set up.
+///
+/// # Errors
+/// When the database cannot be read, or `Unreadable` for a value in it.
+pub async fn every_sealed(via: &mut impl Via) -> Result<Vec<(PersonId, Vec<u8>)>, StoreError> {
+    sealed(via, EVERY_SEALED).await
+}
+
+async fn sealed(via: &mut impl Via, text: &'static str) -> Result<Vec<(PersonId, Vec<u8>)>, StoreError> {
+    let rows: Vec<(String, Vec<u8>)> = run!(via, fetch_all, sqlx::query_as::<_, (String, Vec<u8>)>(text))?;
     let read = |(id, sealed): (String, Vec<u8>)| {
         Ok((PersonId::parse(&id).ok_or(StoreError::Unreadable { column: "people.id" })?, sealed))
     };
     rows.into_iter().map(read).collect()
+}
+
+/// Puts the same secret, sealed anew, in the place of what was read; 0 when that was changed meanwhile.
+///
+/// # Errors
+/// `WrongPermit` when the permit is for another action; otherwise when the database cannot be written.
+pub async fn reseal(
+    tx: &mut Tx,
+    permit: &OperatorPermit,
+    person: &PersonId,
+    (before, after): (&[u8], &[u8]),
+) -> Result<u64, StoreError> {
+    tx.charge(permit, &[Action::RotateCookieKey], Chain::Installation.id())?;
+    changed!(tx, sqlx::query(RESEAL).bind(person.as_str()).bind(before).bind(after))
 }
 
 /// `false` when it is on already.

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use crate::backup_file::{self, Draft, KeyFile};
 use crate::config::{DataConfig, ServeConfig};
 use crate::open::{changing, desk, existing, op_error, schema_error, store_error};
-use crate::provider_keys;
+use crate::{cookie_keys, provider_keys};
 
 #[derive(Args)]
 pub struct BackupArgs {
@@ -123,10 +123,12 @@ pub fn words(checked: &Checked) -> String {
 }
 
 /// Where the key files are, those of a rotation under way among them, with their names in a backup.
-pub fn key_files(config: &ServeConfig) -> [(&'static str, PathBuf); 3] {
-    let provider = config.provider_key_path();
+pub fn key_files(config: &ServeConfig) -> [(&'static str, PathBuf); 5] {
+    let (cookie, provider) = (config.cookie_key_path(), config.provider_key_path());
     [
-        ("cookie.key", config.cookie_key_path()),
+        ("cookie.key", cookie.clone()),
+        ("cookie.key.new", cookie_keys::new_path(&cookie)),
+        ("cookie.key.old", cookie_keys::old_path(&cookie)),
         ("provider.key", provider.clone()),
         ("provider.key.new", provider_keys::new_path(&provider)),
     ]

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use keydesk_core::Desk;
-use keydesk_core::Vault;
 use keydesk_core::ops::backups::{self, Unopened};
 use keydesk_core::ops::orgs::OperatorActor;
 use keydesk_core::store::{DatabaseUrl, Db, SchemaState, backup, serving_lock};
@@ -17,7 +16,7 @@ use super::backup::{key_files, on_postgres, sound, words};
 use crate::backup_file::{self, Draft, KeyFile, Kind, folder_of};
 use crate::config::{DataConfig, ServeConfig};
 use crate::open::{self, changing, desk, op_error, schema_error, store_error};
-use crate::{provider_keys, serve};
+use crate::{cookie_keys, provider_keys};
 
 #[derive(Args)]
 pub struct RestoreArgs {
@@ -205,11 +204,10 @@ fn put_keys(config: &ServeConfig, keys: &[KeyFile]) -> Result<(), String> {
 
 /// What the keys that are there do not open, before a server makes others.
 async fn tell_missing_keys(config: &ServeConfig) -> Result<(), String> {
-    let vault = serve::present_cookie_key(config).map(|key| Vault::derive(key.master()));
+    let vault = cookie_keys::vault_of(&config.cookie_key_path());
     let provider_vault = provider_keys::vault(&config.provider_key_path());
     let found = open::reading(&config.data, async |desk| {
-        let desk = desk.clone().with_provider_vault(provider_vault);
-        let desk = vault.map_or(desk.clone(), |vault| desk.with_vault(vault));
+        let desk = desk.clone().with_provider_vault(provider_vault).with_vault(vault);
         backups::unopened(&desk).await.map_err(op_error)
     });
     let Unopened { second_factors, providers } = found.await?;

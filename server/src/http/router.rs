@@ -167,7 +167,7 @@ fn contexts(state: &AppState) -> impl Fn() + Clone + Send + Sync + 'static {
         if let Some(mailer) = &state.mailer {
             provide_context(Post(mailer.clone()));
         }
-        provide_context(Seal { key: state.cookie_key.clone(), secure: state.config.secure() });
+        provide_context(Seal { keys: state.cookie_keys.all(), secure: state.config.secure() });
     }
 }
 

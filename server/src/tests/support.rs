@@ -13,13 +13,14 @@ use clap::Parser;
 use http_body_util::BodyExt;
 use keydesk_app::mail::Mailer;
 use keydesk_core::ops::catalogue;
-use keydesk_core::{Desk, ProviderVault};
+use keydesk_core::{Desk, ProviderVault, Vault};
 pub use keydesk_test_support::*;
 use tower::ServiceExt;
 use tower::util::MapRequest;
 
 use crate::clock::SystemRandom;
 use crate::config::{LeakResponseArg, ServeConfig};
+use crate::cookie_keys::CookieKeys;
 use crate::gateway::collapse_leading_slashes;
 use crate::http::router::{gateway_router, metrics_router, router};
 use crate::leak_keys::LeakKeys;
@@ -59,14 +60,15 @@ impl Fixture for TestApp {
     async fn over(database: TestDatabase) -> Self {
         let desk = TestDesk::new(database, START, Arc::new(SystemRandom));
         catalogue::seed(&desk).await.unwrap();
-        let state = crate::serve::state(sealing(&desk), options(HTTP), Key::from(&[7; 64]));
+        let state =
+            crate::serve::state(sealing(&desk), options(HTTP), CookieKeys::fixed(Key::from(&[7; 64])));
         Self { service: service(&state), state, desk }
     }
 }
 
-/// With a key that seals the API keys of providers.
+/// With the keys that seal the API keys of providers, and 2FA secrets.
 fn sealing(desk: &TestDesk) -> Desk {
-    Desk::clone(desk).with_provider_vault(ProviderVault::of(&[&[5; 64]]))
+    Desk::clone(desk).with_provider_vault(ProviderVault::of(&[&[5; 64]])).with_vault(Vault::derive(&[7; 64]))
 }
 
 /// The router as `serve` wraps it.

@@ -118,6 +118,7 @@ async fn a_report_for_programs_has_a_status_for_each_check() {
 #[tokio::test]
 async fn the_age_of_the_last_backup_is_known() {
     for place in both().await {
+        place.done(&["migrate"]);
         place.done(&["backup", "--record"]);
         let ran = place.run(&["doctor", "--json"]);
         assert_eq!(ran.code, Some(0), "{ran:?}");

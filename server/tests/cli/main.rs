@@ -3,6 +3,7 @@
 mod backup;
 mod commands;
 mod config;
+mod cookie_key;
 mod doctor;
 mod health;
 mod leaks;

@@ -99,7 +99,7 @@ fn sign(kind: EventKind) -> Icon {
         | K::EveryoneSignedOut
         | K::InvitationWithdrawn => Icon::Ban,
         K::KeyDisabled | K::MemberDisabled => Icon::Pause,
-        K::KeyRotated | K::SecretExtended | K::RotationUndone => Icon::Rotate,
+        K::KeyRotated | K::CookieKeyRotated | K::SecretExtended | K::RotationUndone => Icon::Rotate,
         K::OrgResumed
         | K::KeyEnabled
         | K::KeyKept

@@ -144,6 +144,7 @@ pub fn sentence(event: &PastEvent, zone: &Zone) -> String {
         K::RecoveryCodesMade => of_whom("made new recovery codes"),
         K::RecoveryCodeUsed => of_whom("used a recovery code"),
         K::EveryoneSignedOut => format!("{who} signed everyone out of {what} and ended every open link."),
+        K::CookieKeyRotated => format!("{who} rotated the cookie key of {what}."),
         K::ProviderAdded => format!("{who} added the provider {what}."),
         K::ProviderEdited => edited(event, &who, "provider ", "fields", zone),
         K::ProviderTested => format!(

@@ -119,6 +119,8 @@ pub enum Action {
     SeeInstallationAudit,
     /// End every session and every open link, as after a restored backup. Only the command line does.
     SignEveryoneOut,
+    /// Seal what the cookie key seals with another one. Only the command line does.
+    RotateCookieKey,
 }
 
 impl Action {
@@ -221,6 +223,7 @@ impl Action {
             Action::AccessAsSupport => &[E::SupportAccessed],
             Action::ExportAudit => &[E::AuditExported],
             Action::SignEveryoneOut => &[E::EveryoneSignedOut],
+            Action::RotateCookieKey => &[E::CookieKeyRotated],
             Action::ListKeys
             | Action::SeeKey
             | Action::TestSecret
@@ -257,7 +260,7 @@ impl Action {
             A::AddProvider | A::EditProvider | A::TestProvider | A::RetireProvider => false,
             A::AddModel | A::EditModel | A::RouteModel | A::RetireModel => false,
             A::SetPrice | A::WithdrawPrice => false,
-            A::SeeInstallationAudit | A::SignEveryoneOut => false,
+            A::SeeInstallationAudit | A::SignEveryoneOut | A::RotateCookieKey => false,
         }
     }
 }

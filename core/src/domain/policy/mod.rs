@@ -238,7 +238,7 @@ pub fn allows(principal: &Principal, action: Action, on: On<'_>) -> bool {
         | Action::RerateSpend => principal.platform() == PlatformRole::Operator,
         Action::SeeBalance => principal.runs_org() || principal.platform() == PlatformRole::Operator,
         Action::AccessAsSupport => principal.is_support(),
-        Action::SetUp | Action::ResetPassword | Action::SignEveryoneOut => false,
+        Action::SetUp | Action::ResetPassword | Action::SignEveryoneOut | Action::RotateCookieKey => false,
         Action::AddProvider
         | Action::EditProvider
         | Action::TestProvider

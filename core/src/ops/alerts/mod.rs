@@ -13,6 +13,7 @@ pub use outbox::{
     Attempt, Place, PostsDue, SlackDue, UserMail, WebhookDue, any_due, failed, mails_due, posts_due, sent,
     take_turn,
 };
+pub(super) use settings::bound;
 pub use settings::{
     AddedChannel, NewWebhook, SettingsView, add_channel, remove_channel, save_settings, settings,
     test_channel,

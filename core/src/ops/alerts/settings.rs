@@ -21,7 +21,7 @@ use crate::store::{StoreError, Unaudited, alert_channels, alert_outbox, alerts};
 const MAX_CHANNELS: usize = 10;
 
 /// What a part of a channel is sealed for.
-pub(super) fn bound(channel: &ChannelId, part: &str) -> String {
+pub(in crate::ops) fn bound(channel: &ChannelId, part: &str) -> String {
     format!("{channel}/{part}")
 }
 

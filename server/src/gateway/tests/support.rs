@@ -31,6 +31,7 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 use tower::util::MapRequest;
 
+use crate::cookie_keys::CookieKeys;
 use crate::gateway::reservation_guard::InFlight;
 use crate::gateway::runtime::Gateway;
 use crate::gateway::upstream::Upstreams;
@@ -101,7 +102,7 @@ pub async fn installation() -> Installation {
         mailer: None,
         leak_keys: None,
         probe: Arc::new(Prober::new(system_lookup())),
-        cookie_key: Key::from(&[7; 64]),
+        cookie_keys: CookieKeys::fixed(Key::from(&[7; 64])),
         leptos: LeptosOptions::builder().output_name("keydesk").build(),
     };
     Installation { state, desk, owner, org: org.slug, _folder: folder }
