@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::admission::{KeyCache, Lately};
+use crate::admission::{KeyCache, Lately, Quotas};
 use crate::domain::moment::Moment;
 use crate::passwords::Passwords;
 use crate::provider_vault::ProviderVault;
@@ -45,6 +45,8 @@ pub struct Desk {
     pub provider_vault: ProviderVault,
     /// The queues in front of Postgres, one for each organisation.
     pub queues: OrgQueues,
+    /// What this process has of limits, while it serves.
+    pub quotas: Arc<Quotas>,
     /// Writes finished requests, those that end meanwhile together.
     pub settlements: SettlementWriter,
     /// What is remembered of requests that are over.
@@ -58,6 +60,7 @@ impl Desk {
     pub fn new(db: Db, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
         let mut own = [0; 32];
         random.fill(&mut own);
+        let quotas = Arc::<Quotas>::default();
         Self {
             db,
             clock,
@@ -66,7 +69,8 @@ impl Desk {
             vault: Vault::derive(&own),
             provider_vault: ProviderVault::without_key(),
             queues: OrgQueues::default(),
-            settlements: SettlementWriter::default(),
+            settlements: SettlementWriter::of_node(quotas.clone()),
+            quotas,
             lately: Lately::default(),
             key_cache: Arc::default(),
         }

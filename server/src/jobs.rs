@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use keydesk_core::admission::{LOOK_EVERY, Node, RENEW_MS};
+use keydesk_core::admission::{LOOK_EVERY, Node, RENEW_MS, sweep_quotas};
 use keydesk_core::ops::{OpError, orgs, retention, spend_check, upkeep};
 use keydesk_core::store::StoreError;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
@@ -59,6 +59,16 @@ pub async fn keep_node(state: AppState, is_alone: bool, leave: CancellationToken
         }
     }
     note(&state, "node", node.leave(desk).await);
+}
+
+/// Each second, behind nothing else: who reads the database finds what this process has admitted from memory. Runs until it is
+/// dropped.
+pub async fn keep_quotas(state: AppState) {
+    let mut every_second = every_second();
+    loop {
+        every_second.tick().await;
+        log("quotas", sweep_quotas(&state.desk).await);
+    }
 }
 
 /// Runs until it is dropped.

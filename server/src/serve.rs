@@ -151,6 +151,7 @@ async fn run(
     let leave = CancellationToken::new();
     let node = tokio::spawn(jobs::keep_node(state.clone(), lock.is_some(), leave.clone()));
     let leases = tokio::spawn(jobs::keep_leases(state.clone()));
+    let quotas = tokio::spawn(jobs::keep_quotas(state.clone()));
     let config = &state.config;
     let max = raise_open_files().min(config.max_connections as usize);
     let idle = Duration::from_secs(config.idle_seconds.into());
@@ -172,6 +173,7 @@ async fn run(
     turns.abort();
     finish(&state, stopping + STOP_WITHIN).await;
     leases.abort();
+    quotas.abort();
     leave.cancel();
     let _ = timeout(SETTLE_WITHIN, node).await;
     state.desk.db.close().await;

@@ -9,12 +9,14 @@ use std::sync::Arc;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use crate::domain::ids::OrgId;
+use crate::domain::ids::{OrgId, TeamId};
 use crate::domain::model::Model;
 use crate::domain::moment::Moment;
 use crate::domain::provider::Provider;
+use crate::domain::quota::HolderLimits;
 use crate::domain::scope::ModelScope;
 use crate::store::admission::PresentedKey;
+use crate::store::quotas::KeyLimits;
 use crate::store::{Lease, Seen};
 
 /// What was used once leaves before what is used again, and of that what was used longest ago, by bytes. An entry counts at
@@ -22,14 +24,24 @@ use crate::store::{Lease, Seen};
 const LEAST: usize = 800;
 /// 100,000 keys without many patterns, addresses or long names, and fewer of those that have.
 const KEYS: usize = 100_000 * LEAST;
+const LIMITS: usize = 100_000 * LEAST;
 const MODELS: usize = 5_000 * LEAST;
 
 /// By the hash of a secret.
 pub(super) type Keys = Kept<[u8; 32], PresentedKey>;
 
+/// The limits of a key, as one that was in this team.
+pub(super) struct LimitsOfKey {
+    pub org: OrgId,
+    pub team: Option<TeamId>,
+    pub limits: KeyLimits,
+}
+
 /// All that is kept; one in a process.
 pub struct KeyCache {
     pub(super) keys: Keys,
+    /// By the key's id.
+    pub(super) limits: Kept<String, LimitsOfKey>,
     /// By the model's id: who serves it first.
     pub(super) served: Kept<String, (Model, Provider)>,
     /// By the model's id: its price, in use or retired.
@@ -42,6 +54,7 @@ impl Default for KeyCache {
     fn default() -> Self {
         Self {
             keys: Kept::new(KEYS),
+            limits: Kept::new(LIMITS),
             served: Kept::new(MODELS),
             priced: Kept::new(MODELS),
             further: Kept::new(MODELS),
@@ -154,6 +167,18 @@ impl Keepable for PresentedKey {
         });
         let lists = scopes.sum::<usize>() + 20 * self.addresses.count() + size_of_val(&*self.scopes);
         size_of_val(self) + 5 * 48 + names + team + lists
+    }
+}
+
+impl Keepable for LimitsOfKey {
+    fn org(&self) -> Option<&OrgId> {
+        Some(&self.org)
+    }
+
+    fn bytes(&self) -> usize {
+        // Two ids here, and one of each holder.
+        let of = |of: &HolderLimits| size_of_val(of) + 64 + size_of_val(&*of.limits);
+        size_of_val(self) + 2 * 48 + self.limits.holders.iter().map(of).sum::<usize>()
     }
 }
 

@@ -14,13 +14,15 @@ mod models;
 mod node;
 mod presented;
 mod provider_watch;
-pub mod quota;
+mod quotas;
 mod rejections;
 mod reservations;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
+/// The rule by which requests are admitted from memory.
+pub use crate::domain::quota;
 pub use diagnosis::{Diagnosis, Subject, diagnose};
 pub use key_cache::KeyCache;
 pub use key_status::{KeyStatusView, LiveKeyStatus, key_status};
@@ -33,11 +35,12 @@ pub use models::{
 pub use node::{LOOK_EVERY, Node};
 pub use presented::Presented;
 pub use provider_watch::{MetWith, ProviderWatch};
+pub use quotas::{LEASE_MS, Quotas, sweep_quotas};
 pub use rejections::{RejectedRequest, Rejections};
 pub use reservations::{
-    LEASE_MS, LimitedHolder, Presumed, RENEW_MS, Reservation, ReservationRequest, Settlement, count_tokens,
-    expected_use, find_reservation, limits, limits_of_holder, limits_of_key, release, renew, reserve, settle,
-    settled_cost,
+    LimitedHolder, Presumed, RENEW_MS, Reservation, ReservationRequest, Settlement, count_tokens, end,
+    expected_use, find_reservation, limits, limits_of_holder, limits_of_key, release, renew, reserve,
+    reserve_for_other, settle, settled_cost,
 };
 
 use crate::Desk;

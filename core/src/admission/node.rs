@@ -1,14 +1,13 @@
 //! This process as one that serves: while it has a lease, it may keep what admission reads. It looks at the version of the
 //! configuration all the time, drops what has changed, and says so, for who changed it waits for that.
 //!
-//! Without a lease nothing is used from memory, and requests read the database. They need not be refused, as limits are
-//! still reserved there.
+//! Without a lease nothing is used from memory: keys are read from the database, and limits admit nothing (`quotas`).
 
 use std::time::Duration;
 
 use crate::Desk;
 use crate::store::nodes::{self, GIVEN_UP_EARLY, LOOK_COUNTS, NodeRow};
-use crate::store::{StoreError, config_changes};
+use crate::store::{StoreError, config_changes, quotas};
 
 pub use crate::store::nodes::LOOK_EVERY;
 
@@ -49,6 +48,10 @@ impl Node {
         // First what has changed is dropped, then the lease is longer.
         config_changes::catch_up(&desk.db, version).await?;
         self.extend(desk, sent);
+        if quotas::are_granted(&desk.db) {
+            let news = quotas::news(&mut desk.db.read().await?, &row.id).await?;
+            desk.quotas.heard(desk, news).await?;
+        }
         if version != row.seen_version || sent >= self.renewed_at + nodes::renew_every(&desk.db) {
             let renewed_at = desk.clock.steady();
             match nodes::renew(&desk.db, &row, version).await? {
@@ -64,9 +67,12 @@ impl Node {
     }
 
     async fn begin(&mut self, desk: &Desk) -> Result<(), StoreError> {
+        // Behind the end of the lease, before the next one.
+        desk.quotas.begin_anew().await?;
         let sent = desk.clock.steady();
         let row = nodes::join(&desk.db, &self.id, name(desk)).await?;
         // What is read from here on has every change that does not wait for the new row.
+        desk.quotas.begun(desk, &row);
         desk.db.config().begin(&row.id, row.seen_version);
         (self.row, self.renewed_at) = (Some(row), sent);
         self.extend(desk, sent);
@@ -90,6 +96,7 @@ impl Node {
     /// When the database cannot be written; the row's lease then ends by itself.
     pub async fn leave(&mut self, desk: &Desk) -> Result<(), StoreError> {
         self.forget(desk);
+        super::quotas::leave(desk).await?;
         nodes::leave(&desk.db, &self.id).await
     }
 }

@@ -2,6 +2,9 @@
 //! and its settlement replaces the reservation when it is done. The reservation of a crashed gateway expires after
 //! `LEASE_MS`.
 
+use std::sync::Arc;
+
+use super::quotas::{self, Admitted, LEASE_MS};
 use super::{AdmissionError, AuthContext};
 use crate::Desk;
 use crate::domain::bill::Bill;
@@ -15,14 +18,13 @@ use crate::domain::model::Model;
 use crate::domain::moment::{Moment, Zone};
 use crate::domain::money::Money;
 use crate::domain::org::Org;
+use crate::domain::quota::Need;
 use crate::domain::window::WindowStarts;
 use crate::store::meter::{self, LimitRow, NewReservation};
 use crate::store::settlement;
 use crate::store::spend::Usage;
 use crate::store::{StoreError, admission as stored, spend};
 
-/// How long a reservation lasts without a renewal, in milliseconds.
-pub const LEASE_MS: i64 = 120_000;
 /// How often gateways renew, in milliseconds.
 pub const RENEW_MS: i64 = 30_000;
 
@@ -81,25 +83,38 @@ impl ReservationRequest {
         let money = least_of(&mut money.map(|row| row.max.saturating_sub(row.used)));
         let tokens = rows.iter().filter(|row| row.what == Limited::Tokens);
         let tokens = least_of(&mut tokens.map(|row| row.max));
-        let fitting = |whole: i64, presumed: i64, left: i64| {
-            let least = whole - presumed;
-            if whole > left && least <= left { least + (left - least) / 2 } else { whole }
+        let need = Need {
+            likely: self.amount.nanos(),
+            worst: self.worst.nanos(),
+            tokens: self.tokens,
+            presumed_cost: self.presumed.amount.nanos(),
+            presumed_tokens: self.presumed.tokens,
         };
-        let amount = fitting(self.amount.nanos(), self.presumed.amount.nanos(), money);
-        let tokens = fitting(self.tokens, self.presumed.tokens, tokens);
-        let amount = Money::from_nanos(amount);
-        let is_less = (amount, tokens) != (self.amount, self.tokens);
-        is_less.then(|| Self { amount, tokens, presumed: Presumed::default(), ..self.clone() })
+        let less = need.presuming_less(money, tokens)?;
+        let (amount, tokens) = (Money::from_nanos(less.likely), less.tokens);
+        Some(Self { amount, tokens, presumed: Presumed::default(), ..self.clone() })
     }
 }
 
 /// The proof that a request passed gates 7 and 8. It counts against its limits until it is settled or released.
 #[derive(Clone, Debug)]
 pub struct Reservation {
-    stored: meter::Reservation,
+    stored: Arc<meter::Reservation>,
     zone: Zone,
     /// Every limit that applies, as it was before this request.
     pub limits: Vec<LimitUse>,
+    place: Place,
+}
+
+/// Where a request counts while it is under way.
+#[derive(Clone, Debug)]
+enum Place {
+    /// In this process.
+    Memory(Arc<Admitted>),
+    /// In the database alone.
+    Database,
+    /// In no limit.
+    Nowhere,
 }
 
 impl Reservation {
@@ -173,7 +188,8 @@ pub fn count_tokens(
         is_priced: true,
     };
     let stored = new_reservation(context, &nothing, now).reservation;
-    Ok(Reservation { stored, zone: context.found.zone.clone(), limits: Vec::new() })
+    let (stored, zone) = (Arc::new(stored), context.found.zone.clone());
+    Ok(Reservation { stored, zone, limits: Vec::new(), place: Place::Nowhere })
 }
 
 /// Reserves what the request may use.
@@ -186,7 +202,41 @@ pub async fn reserve(
     wanted: &ReservationRequest,
 ) -> Result<Reservation, AdmissionError> {
     let rejected = |rejection| AdmissionError::Rejected(rejection, Some(context.known()));
+    if !desk.quotas.are_used() {
+        return reserve_for_other(desk, context, wanted).await;
+    }
     check_price(desk, context, wanted).await?.map_err(rejected)?;
+    let outcome = quotas::admit(desk, context, &new_reservation(context, wanted, desk.now())).await?;
+    let limits = check_limits(&outcome.rows, context, outcome.at).map_err(rejected)?;
+    let (admitted, stored) = outcome.admitted.ok_or(StoreError::Lost)?;
+    Ok(Reservation { stored, zone: context.found.zone.clone(), limits, place: Place::Memory(admitted) })
+}
+
+/// The same in the database alone, where another program finds, renews, settles or releases it by its request's id.
+///
+/// # Errors
+/// As `reserve`.
+pub async fn reserve_for_other(
+    desk: &Desk,
+    context: &AuthContext,
+    wanted: &ReservationRequest,
+) -> Result<Reservation, AdmissionError> {
+    let rejected = |rejection| AdmissionError::Rejected(rejection, Some(context.known()));
+    check_price(desk, context, wanted).await?.map_err(rejected)?;
+    let holders =
+        quotas::holders_of(context.key().as_str(), context.team().map(TeamId::as_str), context.org());
+    let (stored, rows, now) =
+        quotas::outside(desk, &holders, reserve_in_database(desk, context, wanted)).await?;
+    let limits = check_limits(&rows, context, now).map_err(rejected)?;
+    let stored = Arc::new(stored);
+    Ok(Reservation { stored, zone: context.found.zone.clone(), limits, place: Place::Database })
+}
+
+async fn reserve_in_database(
+    desk: &Desk,
+    context: &AuthContext,
+    wanted: &ReservationRequest,
+) -> Result<(meter::Reservation, Vec<LimitRow>, Moment), StoreError> {
     let turn = desk.queues.turn(&desk.db, &context.found.org).await?;
     let now = desk.now();
     let starts = WindowStarts::at(now, &context.found.zone);
@@ -197,8 +247,7 @@ pub async fn reserve(
         rows = meter::reserve(&desk.db, new_reservation(context, &less, now), starts).await?;
     }
     drop(turn);
-    let limits = check_limits(&rows, context, now).map_err(rejected)?;
-    Ok(Reservation { stored, zone: context.found.zone.clone(), limits })
+    Ok((stored, rows, now))
 }
 
 /// What `reserve` would answer, without reserving anything: the limits that apply, or the rejection.
@@ -433,7 +482,8 @@ async fn settle_once(
     reservation: &Reservation,
     settlement: &Settlement,
 ) -> Result<bool, StoreError> {
-    let (stored, settlement) = (reservation.stored.clone(), settlement.clone());
+    end(reservation, settlement);
+    let (stored, settlement) = (meter::Reservation::clone(&reservation.stored), settlement.clone());
     let usage = Usage {
         request: stored.request,
         org: stored.org,
@@ -452,7 +502,27 @@ async fn settle_once(
         error: settlement.error,
         tags: settlement.tags,
     };
-    desk.settlements.settle(&desk.db, &usage, &settlement.attempts, &reservation.zone).await
+    let (db, attempts, zone) = (&desk.db, &settlement.attempts, &reservation.zone);
+    match &reservation.place {
+        Place::Memory(admitted) => {
+            desk.settlements.settle_of_node(db, &usage, attempts, zone, admitted.id()).await
+        }
+        Place::Database => {
+            let team = usage.team.as_ref().map(TeamId::as_str);
+            let holders = quotas::holders_of(usage.key.as_str(), team, &usage.org);
+            quotas::outside(desk, &holders, desk.settlements.settle(db, &usage, attempts, zone)).await
+        }
+        Place::Nowhere => desk.settlements.settle(db, &usage, attempts, zone).await,
+    }
+}
+
+/// The request is over, and no longer in the way of others. `true` when its answer may leave before it is settled: it cost
+/// nothing, and nothing waits for what it frees. It has to be settled all the same.
+pub fn end(reservation: &Reservation, settlement: &Settlement) -> bool {
+    let Place::Memory(admitted) = &reservation.place else { return false };
+    let (cost, counts) = (settlement.bill.cost.nanos(), &settlement.bill.metered.counts);
+    let waits = admitted.end(cost, counts.input() + counts.output());
+    !waits && cost == 0
 }
 
 /// The reservation that another program made and has not settled yet; `None` when there is none any more.
@@ -464,7 +534,7 @@ pub async fn find_reservation(desk: &Desk, request: &RequestId) -> Result<Option
     let Some(stored) = meter::find(&mut read, request).await? else { return Ok(None) };
     let zone = stored::zone_of_secret(&mut read, &stored.secret).await?;
     let zone = zone.ok_or(StoreError::Unreadable { column: "orgs.zone" })?;
-    Ok(Some(Reservation { stored, zone, limits: Vec::new() }))
+    Ok(Some(Reservation { stored: Arc::new(stored), zone, limits: Vec::new(), place: Place::Database }))
 }
 
 /// The cost of a request that is settled already.
@@ -480,7 +550,10 @@ pub async fn settled_cost(desk: &Desk, request: &RequestId) -> Result<Option<Mon
 /// # Errors
 /// When the database cannot be written.
 pub async fn release(desk: &Desk, request: &RequestId) -> Result<bool, StoreError> {
-    settlement::release(&desk.db, request).await
+    if desk.quotas.release_request(request) {
+        return Ok(true);
+    }
+    quotas::outside(desk, &[], settlement::release(&desk.db, request)).await
 }
 
 /// Extends the reservations of requests that are in flight.

@@ -60,6 +60,7 @@ pub mod provider_kind;
 pub mod provider_outcome;
 pub mod provider_test;
 pub mod provider_wire;
+pub mod quota;
 pub mod rate_limit_headers;
 pub mod reauth;
 pub mod report;

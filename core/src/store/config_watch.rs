@@ -35,6 +35,8 @@ struct Known {
     drops: u64,
     everything: u64,
     orgs: HashMap<String, u64>,
+    /// The last time that it was not known what had changed.
+    unknown: u64,
 }
 
 impl ConfigWatch {
@@ -81,12 +83,17 @@ impl ConfigWatch {
     /// Drops what the changes up to `version` concern: an organisation each, or with an empty text everything.
     pub(crate) fn saw(&self, version: i64, orgs: &[String]) {
         let mut known = self.write();
-        if orgs.iter().any(String::is_empty) || known.orgs.len() + orgs.len() > MAX_ORGS {
+        if known.orgs.len() + orgs.len() > MAX_ORGS {
             known.drop_everything();
         } else {
             known.drops += 1;
             let at = known.drops;
-            known.orgs.extend(orgs.iter().map(|org| (org.clone(), at)));
+            for org in orgs {
+                match org.as_str() {
+                    "" => known.everything = at,
+                    org => drop(known.orgs.insert(org.to_owned(), at)),
+                }
+            }
         }
         known.version = known.version.max(version);
     }
@@ -123,6 +130,18 @@ impl Lease<'_> {
         Seen(self.watch.read().drops)
     }
 
+    /// Whether anything may be used.
+    pub fn is_valid(&self) -> bool {
+        self.now < self.watch.read().usable_until
+    }
+
+    /// Whether something of the organisation itself may have changed since `seen`: a change of all, such as a price, is none of
+    /// its limits or counters.
+    pub fn has_changed(&self, seen: Seen, org: &str) -> bool {
+        let known = self.watch.read();
+        seen.0 < known.orgs.get(org).copied().unwrap_or_default().max(known.unknown)
+    }
+
     /// Whether what was read at `seen` still counts; `org` is whose it is, where it is an organisation's. The lease and what
     /// was dropped are asked under one lock: between the two, a process that wakes up could have its lease renewed.
     pub fn counts(&self, seen: Seen, org: Option<&OrgId>) -> bool {
@@ -135,7 +154,7 @@ impl Lease<'_> {
 impl Known {
     fn drop_everything(&mut self) {
         self.drops += 1;
-        self.everything = self.drops;
+        (self.everything, self.unknown) = (self.drops, self.drops);
         self.orgs.clear();
     }
 }
@@ -167,7 +186,11 @@ mod tests {
         assert!(watch.lease(NOW).counts(seen, Some(&two)) && watch.lease(NOW).counts(seen, None));
         let later = watch.lease(NOW).seen();
         assert!(watch.lease(NOW).counts(later, Some(&one)));
+        let later = watch.lease(NOW).seen();
         watch.saw(9, &[two.to_string(), String::new()]);
+        assert!(!watch.lease(NOW).has_changed(later, one.as_str()));
+        assert!(watch.lease(NOW).has_changed(later, two.as_str()));
+        assert!(watch.lease(NOW).has_changed(seen, one.as_str()));
         for seen in [seen, later] {
             assert!(!watch.lease(NOW).counts(seen, Some(&one)) && !watch.lease(NOW).counts(seen, None));
         }

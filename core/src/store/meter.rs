@@ -147,15 +147,31 @@ const LIMITS: &str = concat!("WITH orgs_rule (never) AS (
 const INSERT_RESERVATION: &str = "INSERT INTO reservations (request_id, org_id, key_id, team_id, secret_id, model_id, amount, worst, tokens,
             reserved_at, expires_at)
         VALUES ($13, $1, $2, $3, $14, $15, $4, $10, $5, $6, $16)";
+/// The same for a request of a node.
+const INSERT_OF_NODE: &str =
+    "INSERT INTO reservations (request_id, org_id, key_id, team_id, secret_id, model_id, amount, worst,
+            tokens, reserved_at, expires_at, counted, node_id)
+        VALUES ($13, $1, $2, $3, $14, $15, $4, $10, $5, $6, $16, $17, $18)";
 /// Only for holders with such a limit; the key's row before the team's, so that two requests cannot deadlock.
-const COUNT_RATE: &str = "INSERT INTO rate_counts (holder_kind, holder_id, second, requests, tokens)
+macro_rules! count_rate {
+    ($which:literal) => {
+        concat!(
+            "INSERT INTO rate_counts (holder_kind, holder_id, second, requests, tokens)
         SELECT p.kind, p.id, CAST($6 AS BIGINT) / 1000, 1, CAST($5 AS BIGINT) FROM (
             SELECT 1 AS position, 'key' AS kind, k.id, k.rpm, k.tpm FROM keys k WHERE k.id = $2
             UNION ALL SELECT 2, 'team', t.id, t.rpm, t.tpm FROM teams t WHERE t.id = $3
-        ) p WHERE p.rpm IS NOT NULL OR p.tpm IS NOT NULL OR EXISTS (SELECT 1 FROM shadow_limits s
-            WHERE s.holder_kind = p.kind AND s.holder_id = p.id AND s.what IN ('requests', 'tokens')) ORDER BY p.position
+        ) p WHERE (p.rpm IS NOT NULL OR p.tpm IS NOT NULL OR EXISTS (SELECT 1 FROM shadow_limits s
+            WHERE s.holder_kind = p.kind AND s.holder_id = p.id AND s.what IN ('requests', 'tokens')))",
+            $which,
+            " ORDER BY p.position
         ON CONFLICT (holder_kind, holder_id, second) DO UPDATE SET
-            requests = rate_counts.requests + 1, tokens = rate_counts.tokens + excluded.tokens";
+            requests = rate_counts.requests + 1, tokens = rate_counts.tokens + excluded.tokens"
+        )
+    };
+}
+const COUNT_RATE: &str = count_rate!("");
+/// Only of holders that the database judges.
+const COUNT_RATE_OF: &str = count_rate!(" AND ' ' || $17 || ' ' LIKE '% ' || p.kind || ' %'");
 /// Counts an admitted request at the limits that only report and would have rejected it: ` key:month team:tokens `.
 macro_rules! count_shadow {
     ($would_reject:literal) => {
@@ -176,7 +192,8 @@ macro_rules! count_shadow {
 const COUNT_SHADOW: &str = count_shadow!("$17");
 
 statements! {
-    FIND = "SELECT org_id, key_id, team_id, secret_id, model_id, reserved_at FROM reservations WHERE request_id = $1";
+    FIND = "SELECT org_id, key_id, team_id, secret_id, model_id, reserved_at FROM reservations
+        WHERE request_id = $1 AND node_id IS NULL";
     SWEEP_RATES = "DELETE FROM rate_counts WHERE second < $1 OR second > $2";
 }
 
@@ -225,7 +242,9 @@ fn sweep_text(dialect: Dialect) -> String {
 /// The statements that differ between the databases, for the test that prepares them.
 pub fn every_text(dialect: Dialect) -> Vec<String> {
     let steps: &[&str] = match dialect {
-        Dialect::Sqlite => &[LIMITS, INSERT_RESERVATION, COUNT_RATE, COUNT_SHADOW],
+        Dialect::Sqlite => {
+            &[LIMITS, INSERT_RESERVATION, COUNT_RATE, COUNT_SHADOW, INSERT_OF_NODE, COUNT_RATE_OF]
+        }
         Dialect::Postgres => &[CALL_LIMITS, CALL_RESERVE, CALL_RENEW],
     };
     let steps = steps.iter().map(|text| (*text).to_owned()).chain(settlement::texts(dialect));
@@ -468,13 +487,13 @@ pub async fn limits(
     Ok(rows)
 }
 
-/// Runs one statement with the parameters of `keydesk_reserve_v3`, and after them the limits that would reject the request.
+/// Runs one statement with the parameters of `keydesk_reserve_v3`, and more after them.
 async fn run_reserve(
     via: &mut impl Via,
     text: &'static str,
     new: &NewReservation,
     starts: WindowStarts,
-    would_reject: Option<&str>,
+    more: &[&str],
 ) -> Result<Vec<LimitRow>, StoreError> {
     let rows: Vec<LimitColumns> = run!(via, fetch_all, {
         let query = sqlx::query_as::<_, LimitColumns>(text)
@@ -494,10 +513,7 @@ async fn run_reserve(
             .bind(new.reservation.secret.as_str())
             .bind(&new.reservation.model)
             .bind(new.expires_at.ms());
-        match would_reject {
-            Some(limits) => query.bind(limits),
-            None => query,
-        }
+        more.iter().fold(query, |query, text| query.bind(*text))
     })?;
     rows.into_iter().map(limit_row).collect()
 }
@@ -516,24 +532,29 @@ pub async fn reserve(
     match db {
         Db::Postgres(..) => {
             let mut call = db.read().await?;
-            let mut rows = run_reserve(&mut call, CALL_RESERVE, &new, starts, None).await?;
+            let mut rows = run_reserve(&mut call, CALL_RESERVE, &new, starts, &[]).await?;
             call.done().await?;
             rows.retain(|row| row.enforced);
             Ok(rows)
         }
         Db::Sqlite { together, .. } => {
-            together.run(db, move |tx| Box::pin(async move { reserve_in(tx, &new, starts).await })).await
+            together
+                .run(db, move |tx| Box::pin(async move { reserve_in(tx, &new, starts, None).await }))
+                .await
         }
     }
 }
 
-/// `reserve` on SQLite, inside a transaction.
-async fn reserve_in(
+/// `reserve` on SQLite, inside a transaction. `of` is the node whose request it is, and whose limits the node has judged itself.
+pub(super) async fn reserve_in(
     tx: &mut Tx,
     new: &NewReservation,
     starts: WindowStarts,
+    of: Option<(&str, &[HolderKind])>,
 ) -> Result<Vec<LimitRow>, StoreError> {
     let mut rows = every_limit(tx, new, starts).await?;
+    let is_judged = |kind| of.is_some_and(|(_, judged)| judged.contains(&kind));
+    rows.retain(|row| !is_judged(row.holder));
     let would_reject: String = rows
         .iter()
         .filter(|row| !row.enforced && !row.fits)
@@ -541,11 +562,18 @@ async fn reserve_in(
         .collect();
     rows.retain(|row| row.enforced);
     if rows.iter().all(|row| row.fits) {
-        for step in [INSERT_RESERVATION, COUNT_RATE] {
-            run_reserve(tx, step, new, starts, None).await?;
+        if let Some((node, _)) = of {
+            let counted = [HolderKind::Key, HolderKind::Team].into_iter().filter(|kind| !is_judged(*kind));
+            let counted = counted.map(HolderKind::as_str).collect::<Vec<_>>().join(" ");
+            run_reserve(tx, INSERT_OF_NODE, new, starts, &[&counted, node]).await?;
+            run_reserve(tx, COUNT_RATE_OF, new, starts, &[&counted]).await?;
+        } else {
+            for step in [INSERT_RESERVATION, COUNT_RATE] {
+                run_reserve(tx, step, new, starts, &[]).await?;
+            }
         }
         if !would_reject.is_empty() {
-            run_reserve(tx, COUNT_SHADOW, new, starts, Some(&format!("{would_reject} "))).await?;
+            run_reserve(tx, COUNT_SHADOW, new, starts, &[&format!("{would_reject} ")]).await?;
         }
     }
     Ok(rows)
@@ -574,7 +602,7 @@ pub async fn renew(db: &Db, requests: &[RequestId], expires_at: Moment) -> Resul
     Ok(())
 }
 
-/// The reservation of a request; `None` when there is none (any more).
+/// The reservation of a request that another program made; `None` when there is none (any more).
 ///
 /// # Errors
 /// When the database cannot be read.

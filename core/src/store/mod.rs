@@ -56,6 +56,7 @@ pub mod present_spend;
 pub mod prices;
 pub mod provider_watch;
 pub mod providers;
+pub mod quotas;
 pub mod readiness;
 pub mod rejections;
 pub mod repair;
@@ -392,6 +393,7 @@ pub fn all_statements() -> Vec<(&'static str, &'static str)> {
         prices::ALL,
         provider_watch::ALL,
         providers::ALL,
+        quotas::ALL,
         leaks::ALL,
         readiness::ALL,
         rejections::ALL,

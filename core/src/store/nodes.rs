@@ -6,7 +6,7 @@ use std::time::Duration;
 use sqlx::AssertSqlSafe;
 
 use super::dialect::Dialect;
-use super::{Db, StoreError, Tx, Unaudited, Via, changed, run, statements};
+use super::{Db, StoreError, Tx, Unaudited, Via, changed, quotas, run, statements};
 
 /// How often a process looks at the version.
 pub const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -141,13 +141,14 @@ pub async fn leave(db: &Db, id: &str) -> Result<(), StoreError> {
     tx.save_unaudited(Unaudited::Node).await
 }
 
-/// Removes the rows of all other processes, for one that knows that it is the only one.
+/// Removes the rows of all other processes and what they had under way, for one that knows that it is the only one.
 ///
 /// # Errors
 /// When the database cannot be written.
 pub async fn remove_others(db: &Db, id: &str) -> Result<(), StoreError> {
     let mut tx = db.write().await?;
     changed!(&mut tx, sqlx::query(REMOVE_OTHERS).bind(id))?;
+    quotas::remove_others(&mut tx, id).await?;
     tx.save_unaudited(Unaudited::Node).await
 }
 

@@ -15,9 +15,10 @@ use sqlx::AssertSqlSafe;
 
 use super::Unaudited;
 use super::dialect::Dialect;
+use super::quotas::NodeBatch;
 use super::spend::Usage;
 use super::sums::{MEASURES, Part};
-use super::{Db, StoreError, Via, attempts, budget_marks, changed, rollups, run};
+use super::{Db, StoreError, Tx, Via, attempts, budget_marks, changed, quotas, rollups, run};
 use crate::domain::failover::Attempt;
 use crate::domain::ids::{PriceId, RequestId, TeamId};
 use crate::domain::moment::Zone;
@@ -155,6 +156,7 @@ fn correct_rates_text(reservations: &str, which: &str, correction: &str) -> Stri
             CROSS JOIN (SELECT 'key' AS kind UNION ALL SELECT 'team') h CROSS JOIN rate_counts c
             WHERE {which} AND c.holder_kind = h.kind AND c.second = r.reserved_at / 1000
                 AND c.holder_id = CASE h.kind WHEN 'key' THEN r.key_id ELSE r.team_id END
+                AND ' ' || r.counted || ' ' LIKE '% ' || h.kind || ' %'
             GROUP BY c.holder_kind, c.holder_id, c.second
         ) s WHERE TRUE ORDER BY s.holder_kind, s.holder_id, s.second
         ON CONFLICT (holder_kind, holder_id, second) DO UPDATE SET tokens = rate_counts.tokens + excluded.tokens"
@@ -417,7 +419,7 @@ pub(super) fn row(usage: &Usage, attempts: &[Attempt], zone: &Zone) -> String {
 
 /// Writes finished requests and all that is added up from them, and ends their reservations. `rows` is a JSON list of
 /// different requests. Answers the ids of those that were not settled before; of the others nothing changes. On Postgres it
-/// waits no longer than `patience` for a lock.
+/// waits no longer than `patience` for a lock. `node` is what a node adds whose requests are among them.
 ///
 /// # Errors
 /// When the database cannot be written.
@@ -425,6 +427,7 @@ pub(super) async fn write(
     via: &mut impl Via,
     rows: &str,
     patience: Option<&str>,
+    node: Option<&NodeBatch>,
 ) -> Result<Vec<String>, StoreError> {
     if Dialect::of(via) == Dialect::Postgres {
         return run!(via, fetch_all, sqlx::query_scalar::<_, String>(CALL_SETTLE).bind(rows).bind(patience));
@@ -435,6 +438,9 @@ pub(super) async fn write(
     let ids = serde_json::to_string(&written).unwrap_or_default();
     for text in then {
         changed!(via, sqlx::query(text.as_str()).bind(rows).bind(&ids))?;
+    }
+    if let Some(batch) = node {
+        quotas::sqlite::settle(via, batch, &written).await?;
     }
     Ok(written)
 }
@@ -447,7 +453,7 @@ pub async fn record(via: &mut impl Via, requests: &[Usage], zone: &Zone) -> Resu
     const TOGETHER: usize = 256;
     for some in requests.chunks(TOGETHER) {
         let rows: Vec<String> = some.iter().map(|usage| row(usage, &[], zone)).collect();
-        write(via, &format!("[{}]", rows.join(",")), None).await?;
+        write(via, &format!("[{}]", rows.join(",")), None, None).await?;
     }
     Ok(())
 }
@@ -470,12 +476,18 @@ pub async fn release(db: &Db, request: &RequestId) -> Result<bool, StoreError> {
         }
         Db::Sqlite { .. } => {
             let mut tx = db.write().await?;
-            let mut deleted = 0;
-            for step in [release_rates_text(), DELETE_RESERVATION.to_owned()] {
-                deleted = changed!(&mut tx, sqlx::query(AssertSqlSafe(step.clone())).bind(request.as_str()))?;
-            }
+            let was_there = release_in(&mut tx, request.as_str()).await?;
             tx.save_unaudited(Unaudited::Usage).await?;
-            Ok(deleted == 1)
+            Ok(was_there)
         }
     }
+}
+
+/// The same on SQLite, inside a transaction.
+pub(super) async fn release_in(tx: &mut Tx, request: &str) -> Result<bool, StoreError> {
+    let mut deleted = 0;
+    for step in [release_rates_text(), DELETE_RESERVATION.to_owned()] {
+        deleted = changed!(&mut *tx, sqlx::query(AssertSqlSafe(step.clone())).bind(request))?;
+    }
+    Ok(deleted == 1)
 }

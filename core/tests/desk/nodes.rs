@@ -274,7 +274,7 @@ on_both!(
             assert!(knock(&desk, &issued).await.starts_with("Revoked"), "{lost}");
             assert_eq!(desk.number("SELECT COUNT(*) FROM gateway_nodes").await, 1, "{lost}");
         }
-        desk.execute("INSERT INTO gateway_nodes VALUES ('dead', '', 1, 0, 1)").await.unwrap();
+        desk.execute("INSERT INTO gateway_nodes (node_id, token, turn, seen_version, lease_until) VALUES ('dead', '', 1, 0, 1)").await.unwrap();
         upkeep::sweep_reservations(&desk).await.unwrap();
         assert_eq!(desk.texts("SELECT node_id FROM gateway_nodes WHERE node_id = 'dead'").await.len(), 0);
         assert_eq!(desk.number("SELECT COUNT(*) FROM gateway_nodes").await, 1);
@@ -392,7 +392,7 @@ fn sources(view: &str) -> Vec<(&'static str, Option<(&'static str, &'static str)
 const BESIDES: [(&str, &[&str]); 9] = [
     ("keys", &["rpm", "tpm", "concurrent", "model_scope"]),
     ("teams", &["rpm", "tpm", "concurrent"]),
-    ("orgs", &["overshoot", "balance_enforced_at"]),
+    ("orgs", &["overshoot", "balance_enforced_at", "spend_version"]),
     ("budgets", &["amount", "period", "holder_id"]),
     ("shadow_limits", &["amount", "what", "holder_id"]),
     ("models", &["retired_at"]),

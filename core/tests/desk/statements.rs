@@ -64,6 +64,7 @@ on_both!(
             store::teams::every_text(dialect),
             store::months::every_text(dialect),
             store::nodes::every_text(dialect),
+            store::quotas::every_text(dialect),
             store::config_changes::every_text(dialect),
             store::members::every_text(dialect),
             store::orgs::every_text(),

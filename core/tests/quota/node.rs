@@ -10,6 +10,7 @@ use keydesk_core::admission::quota::{
     ReservationId, Reserved,
 };
 use keydesk_core::domain::limit_use::Limited;
+use keydesk_core::domain::moment::Moment;
 
 use crate::db::{Change, Db, News, NodeId, SCALE, ToReserve, UsageRow};
 use crate::planted::Planted;
@@ -360,6 +361,7 @@ impl Node {
                 let mut state = self.state.borrow_mut();
                 let at = run.db.borrow().windows(run.world.now.get() + state.skew).at;
                 state.quota.sweep(at, IDLE * SCALE);
+                state.quota.publish(Moment::from_ms(at.ms() - 1_000));
             }
             let _ = self.give_back(&run, owner).await;
         }
@@ -542,7 +544,7 @@ impl Node {
         let new = ToReserve {
             request: request.name.clone(),
             holders: at.holders.clone(),
-            need: request.need,
+            need: asked.need,
             starts: at.starts,
         };
         let (node, there, judged) = (self.state.borrow().id, request.clone(), asked.judged.clone());

@@ -223,7 +223,7 @@ async fn reserve(
     let (respond, response) = oneshot::channel();
     let desk = state.desk.clone();
     state.gateway.in_flight.tasks.spawn(async move {
-        let reservation = admission::reserve(&desk, &context, &request).await;
+        let reservation = admission::reserve_for_other(&desk, &context, &request).await;
         let Err((_, Ok(reservation))) = respond.send((context, reservation)) else { return };
         if let Err(error) = admission::release(&desk, reservation.request()).await {
             tracing::error!(%error, request.id = %reservation.request(), "not released: the reservation of a gateway that disconnected expires");

@@ -100,7 +100,7 @@ async fn admit(
     let admitted = state.gateway.in_flight.tasks.spawn(async move {
         let reservation = admission::reserve(&own, &context, &wanted).await;
         if let Ok(reservation) = &reservation {
-            in_flight.guard(reservation.clone(), settlement).settle(&own).await;
+            in_flight.guard(reservation.clone(), settlement).settle_behind(&own).await;
         }
         (context, reservation)
     });

@@ -176,6 +176,18 @@ impl ReservationGuard {
         }
     }
 
+    /// The same for a request that cost nothing: where no other request waits for what it frees, it is settled behind its
+    /// answer, with others, while not too many are.
+    pub async fn settle_behind(mut self, desk: &Desk) {
+        let Some((reservation, settlement)) = &self.open else { return };
+        if admission::end(reservation, settlement) && desk.settlements.has_room(&desk.db) {
+            let (tasks, desk) = (self.in_flight.tasks.clone(), desk.clone());
+            tasks.spawn(async move { self.settle(&desk).await });
+        } else {
+            self.settle(desk).await;
+        }
+    }
+
     async fn write(mut self, desk: &Desk) -> Result<(), StoreError> {
         if let Some((reservation, settlement)) = &self.open {
             let counted = admission::settle(desk, reservation, settlement).await?;

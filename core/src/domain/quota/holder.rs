@@ -11,6 +11,8 @@ use crate::domain::window::{Period, WindowStarts};
 
 /// Sixty whole seconds and the running one count, so that no sixty seconds exceed a limit.
 const MINUTE: i64 = 60;
+/// Seconds by which clocks may differ.
+const AHEAD: i64 = 5;
 
 /// Where the requests of a holder are admitted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,6 +91,8 @@ pub(super) struct HolderState {
     pub seconds: VecDeque<Second>,
     /// How often its starts were handed to the database.
     pub handed_over: u64,
+    /// Whether some were counted since.
+    pub has_new_starts: bool,
     pub grants: Vec<Grant>,
     pub closed: Vec<Closed>,
     /// The limits as the database last said, for holders that are not wholly this node's.
@@ -133,9 +137,11 @@ impl HolderState {
     }
 
     pub fn minute(&self, now: Moment) -> Minute {
-        let oldest = now.ms().div_euclid(1_000) - MINUTE;
+        let second = now.ms().div_euclid(1_000);
+        // What a clock counted that ran ahead by more than that is none of this minute.
+        let counted = second - MINUTE..=second + AHEAD;
         let mut sum = Minute::default();
-        for second in self.seconds.iter().filter(|second| second.second >= oldest) {
+        for second in self.seconds.iter().filter(|one| counted.contains(&one.second)) {
             sum.requests += second.requests;
             sum.tokens += second.tokens;
             sum.new_requests += second.new_requests;
@@ -147,6 +153,7 @@ impl HolderState {
 
     /// Counts a start that the database does not know.
     pub fn count(&mut self, now: Moment, tokens: i64) {
+        self.has_new_starts = true;
         let second = now.ms().div_euclid(1_000);
         while self
             .seconds
@@ -249,6 +256,7 @@ impl HolderState {
     /// Starts of this node that are in no grant any more go to the database, each once.
     pub fn hand_over(&mut self) -> impl Iterator<Item = (i64, i64, i64)> + '_ {
         self.handed_over += 1;
+        self.has_new_starts = false;
         self.seconds.iter_mut().filter_map(|second| {
             let new = (second.second, second.new_requests, second.new_tokens);
             (second.new_requests, second.new_tokens) = (0, 0);

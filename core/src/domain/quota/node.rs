@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::holder::{Grant, HolderState, Standing};
-use super::limit::{Demand, Holder, HolderLimits, LimitNumbers, Need, presuming_less, window_start};
+use super::limit::{Demand, Holder, HolderLimits, LimitNumbers, Need, window_start};
 use super::messages::{Ask, Decision, ReservationId, SettlementBatch, StartRow};
 use crate::domain::limit_use::Limited;
 use crate::domain::moment::Moment;
@@ -79,8 +79,8 @@ pub struct NodeQuota {
     pub(super) holders: BTreeMap<Holder, HolderState>,
     pub(super) in_flight: BTreeMap<ReservationId, InFlight>,
     pub(super) last_id: ReservationId,
-    /// Ended requests that no settlement has yet, in order.
-    pub(super) ended: Vec<ReservationId>,
+    /// Ended requests that no settlement has yet.
+    pub(super) ended: BTreeSet<ReservationId>,
     pub(super) batch: Option<(SettlementBatch, Vec<ReservationId>)>,
     pub(super) batches: u64,
     pub(super) is_taking: bool,
@@ -109,22 +109,32 @@ enum Verdict {
 impl NodeQuota {
     /// Gates 7 and 8, from memory.
     pub fn try_admit(&mut self, demand: &Demand<'_>) -> Decision {
-        let mut need = demand.need;
-        let mut verdict = self.judge(demand, &need);
-        if matches!(verdict, Verdict::Stopped(..))
-            && let Some(less) = self.presuming_less(demand)
-        {
-            need = less;
-            verdict = self.judge(demand, &need);
-        }
+        let (need, verdict) = self.judge_presuming(demand);
         match verdict {
             Verdict::Fits => {
-                let reports = self.would_reject(demand, &need);
-                Decision::Admitted(self.admit(demand, need, Known::No), reports)
+                let lines = self.report(&Demand { need, ..*demand });
+                Decision::Admitted(self.admit(demand, need, Known::No), lines)
             }
             Verdict::Stopped(numbers, until) => Decision::Rejected(numbers, until),
             Verdict::Ask(ask) => Decision::Ask(ask),
         }
+    }
+
+    /// The verdict, and the need that it is about: with less presumed where that alone stops the request.
+    fn judge_presuming(&self, demand: &Demand<'_>) -> (Need, Verdict) {
+        let verdict = self.judge(demand, &demand.need);
+        match verdict {
+            Verdict::Stopped(..) => match self.presuming_less(demand) {
+                Some(less) => (less, self.judge(demand, &less)),
+                None => (demand.need, verdict),
+            },
+            _ => (demand.need, verdict),
+        }
+    }
+
+    /// What is reserved of a request that the database judges with this node.
+    pub(super) fn fitting_need(&self, demand: &Demand<'_>) -> Need {
+        self.judge_presuming(demand).0
     }
 
     /// Whether the database has yet to hear what is in use of a holder.
@@ -214,11 +224,7 @@ impl NodeQuota {
                 }
             }
         }
-        let need = demand.need;
-        let likely = presuming_less(need.likely, need.presumed_cost, money);
-        let fewer = presuming_less(need.tokens, need.presumed_tokens, tokens);
-        let is_less = (likely, fewer) != (need.likely, need.tokens);
-        is_less.then_some(Need { likely, tokens: fewer, presumed_cost: 0, presumed_tokens: 0, ..need })
+        demand.need.presuming_less(money, tokens)
     }
 
     /// Counts the request as under way.
@@ -286,7 +292,7 @@ impl NodeQuota {
             part.corrects = part.counted.is_handed_over(state);
             state.leave(&entry.starts, &entry.need, part, cost, (0, tokens - entry.need.tokens));
         }
-        self.ended.push(id);
+        self.ended.insert(id);
         waits
     }
 

@@ -16,7 +16,7 @@ pub type ReservationId = u64;
 /// What the gates say of a request.
 #[derive(Clone, Debug)]
 pub enum Decision {
-    /// It is reserved in memory. Also: the limits that only report and would have rejected it.
+    /// It is reserved in memory. Also: every limit that is known, as the request met it.
     Admitted(ReservationId, Vec<LimitNumbers>),
     /// Call the database, and then decide again.
     Ask(Ask),
@@ -160,7 +160,8 @@ pub struct ReservationRow {
     pub worst: i64,
     /// Its tokens.
     pub tokens: i64,
-    pub(super) id: ReservationId,
+    /// As the node knows it.
+    pub id: ReservationId,
 }
 
 /// Requests and tokens that started in one second; also corrections of tokens.

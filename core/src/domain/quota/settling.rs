@@ -7,13 +7,32 @@ impl NodeQuota {
     /// The next batch, or the one that is not known to be written; `None` when nothing ended. The same transaction writes
     /// what requests cost, raises the totals of grants and deletes reservations, each request once.
     pub fn settlement(&mut self) -> Option<&SettlementBatch> {
-        if self.batch.is_none() && !self.ended.is_empty() {
-            self.batches += 1;
-            let ids = std::mem::take(&mut self.ended);
-            let batch = self.batch_of(&ids);
-            self.batch = Some((batch, ids));
+        let all: Vec<ReservationId> = self.ended.iter().copied().collect();
+        self.settlement_of(&all)
+    }
+
+    /// The same with these alone, of those that ended. What is not known to be written comes first all the same.
+    pub fn settlement_of(&mut self, ids: &[ReservationId]) -> Option<&SettlementBatch> {
+        if self.batch.is_none() {
+            let ids: Vec<ReservationId> = ids.iter().copied().filter(|id| self.ended.remove(id)).collect();
+            if !ids.is_empty() {
+                self.batches += 1;
+                self.batch = Some((self.batch_of(&ids), ids));
+            }
         }
         self.batch.as_ref().map(|(batch, _)| batch)
+    }
+
+    /// The batch is known not to be written: its requests are without a settlement again.
+    pub fn not_settled(&mut self, number: u64) {
+        if let Some((_, ids)) = self.batch.take_if(|(batch, _)| batch.number == number) {
+            self.ended.extend(ids);
+        }
+    }
+
+    /// Whether something is not known to be written.
+    pub fn is_settling(&self) -> bool {
+        self.batch.is_some()
     }
 
     fn batch_of(&self, ids: &[ReservationId]) -> SettlementBatch {
@@ -42,9 +61,11 @@ impl NodeQuota {
         SettlementBatch { number: self.batches, requests, consumed }
     }
 
-    /// The batch is written.
-    pub fn settled(&mut self, number: u64) {
-        let Some((batch, ids)) = self.batch.take_if(|(batch, _)| batch.number == number) else { return };
+    /// The batch is written. Answers its requests.
+    pub fn settled(&mut self, number: u64) -> Vec<ReservationId> {
+        let Some((batch, ids)) = self.batch.take_if(|(batch, _)| batch.number == number) else {
+            return Vec::new();
+        };
         for row in &batch.consumed {
             if let Some(state) = self.holders.get_mut(&row.holder) {
                 let grant = state.grant_or_new(row.what, row.start);
@@ -53,10 +74,11 @@ impl NodeQuota {
         }
         if self.is_taking {
             // The numbers that are being read may not have it in them.
-            self.settled_meanwhile.push((number, ids));
+            self.settled_meanwhile.push((number, ids.clone()));
         } else {
             self.forget(&ids);
         }
+        ids
     }
 
     /// The database has its own rows of these.

@@ -1,7 +1,7 @@
 //! What is said of limits: to clients in headers, to people on pages, and at limits that only report.
 
 use super::holder::Standing;
-use super::limit::{Demand, Holder, LimitNumbers, Need};
+use super::limit::{Demand, Holder, LimitNumbers};
 use super::node::NodeQuota;
 
 impl NodeQuota {
@@ -26,14 +26,5 @@ impl NodeQuota {
         }
         lines.sort_by_key(LimitNumbers::rank);
         lines
-    }
-
-    /// The limits that only report and would have rejected a request that is admitted.
-    pub(super) fn would_reject(&self, demand: &Demand<'_>, need: &Need) -> Vec<LimitNumbers> {
-        if demand.holders.iter().flat_map(|of| &of.limits).all(|limit| limit.enforced) {
-            return Vec::new();
-        }
-        let lines = self.report(&Demand { need: *need, ..*demand }).into_iter();
-        lines.filter(|line| !line.enforced && !line.fits).collect()
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::holder::{Closed, HolderState, Standing, Window};
-use super::limit::{Demand, Holder, LimitNumbers, window_start};
+use super::limit::{Demand, Holder, LimitNumbers, Need, window_start};
 use super::messages::{GrantedTo, Loaded, ReservationId, Reserved, Take, TakeFor, Taken, Want};
 use super::node::{Counted, Known, NodeQuota};
 use super::sizing::{LastAsk, is_roomy, wanted};
@@ -29,6 +29,8 @@ pub enum Next {
 pub struct Reserving {
     /// The request, which is counted as under way.
     pub id: ReservationId,
+    /// What it reserves.
+    pub need: Need,
     /// Holders whose limits this node has judged, because they are wholly its own. The database judges the others.
     pub judged: Vec<Holder>,
     /// How often each of its holders had been recalled.
@@ -189,7 +191,9 @@ impl NodeQuota {
         };
         let judged = demand.holders.iter().map(|of| &of.holder).filter(is_whole).cloned().collect();
         let generations = demand.holders.iter().map(|of| self.generation(&of.holder)).collect();
-        Some(Reserving { id: self.admit(demand, demand.need, Known::Reserved), judged, generations })
+        let need = self.fitting_need(demand);
+        let id = self.admit(demand, need, Known::Reserved);
+        Some(Reserving { id, need, judged, generations })
     }
 
     fn generation(&self, holder: &Holder) -> u64 {

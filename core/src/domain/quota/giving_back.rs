@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::holder::{HolderState, Standing};
 use super::limit::{Holder, window_start};
-use super::messages::{GiveBack, GrantRow, ReservationRow, StartRow};
+use super::messages::{GiveBack, GrantRow, ReservationRow};
 use super::node::{Counted, Known, NodeQuota, size_on};
 use crate::domain::moment::Moment;
 
@@ -19,13 +19,7 @@ impl NodeQuota {
             state.standing = if to_database { Standing::Database } else { Standing::Unknown };
             state.closed.clear();
             state.heard.clear();
-            let starts = state.hand_over();
-            self.due.starts.extend(starts.map(|(second, requests, tokens)| StartRow {
-                holder: holder.clone(),
-                second,
-                requests,
-                tokens,
-            }));
+            self.due.starts.extend(state.start_rows(holder));
         }
         for (id, entry) in &mut self.in_flight {
             let Some(part) = entry.parts().find(|part| part.holder == *holder) else { continue };
@@ -59,7 +53,9 @@ impl NodeQuota {
 
     /// Whether the database has to be told something.
     pub fn is_due(&self) -> bool {
-        !(self.due.holders.is_empty() && self.due.released.is_empty() && self.due.starts.is_empty())
+        let due = &self.due;
+        let has_rows = !(due.released.is_empty() && due.starts.is_empty() && due.reservations.is_empty());
+        has_rows || !due.holders.is_empty()
     }
 
     /// All that the database has to be told; in one transaction, and one such call at a time. `None` when that is nothing.
@@ -147,6 +143,29 @@ impl NodeQuota {
         for holder in holders {
             self.recall(&holder, false);
         }
+    }
+
+    /// Whether the database does not know all that is in use of the holder: this node has something of it, or has yet to tell.
+    pub fn is_untold(&self, holder: &Holder) -> bool {
+        let is_here = |state: &HolderState| matches!(state.standing, Standing::Whole | Standing::Shares);
+        match self.holders.get(holder) {
+            Some(state) => is_here(state) || self.is_due_of(holder),
+            // It had no limit so far.
+            None => {
+                let mut new = self.in_flight.values().filter(|entry| entry.known == Known::No);
+                self.is_due_of(holder) || new.any(|entry| entry.parts().any(|part| part.holder == *holder))
+            }
+        }
+    }
+
+    /// Whether the database reserves the holder's requests one by one.
+    pub fn is_at_database(&self, holder: &Holder) -> bool {
+        self.holders.get(holder).is_some_and(|state| state.standing == Standing::Database)
+    }
+
+    /// Whether anything is known of the holder.
+    pub fn knows(&self, holder: &Holder) -> bool {
+        self.holders.contains_key(holder)
     }
 
     /// Gives back everything, for a clean stop.

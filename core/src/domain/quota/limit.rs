@@ -65,6 +65,17 @@ pub struct Need {
     pub presumed_tokens: i64,
 }
 
+impl Need {
+    /// The same with less presumed, where that alone does not fit into what is left of money and of tokens: half of what they
+    /// leave for it. So what a key used lately never locks it out.
+    pub fn presuming_less(&self, money: i64, tokens: i64) -> Option<Self> {
+        let likely = presuming_less(self.likely, self.presumed_cost, money);
+        let fewer = presuming_less(self.tokens, self.presumed_tokens, tokens);
+        let is_less = (likely, fewer) != (self.likely, self.tokens);
+        is_less.then_some(Self { likely, tokens: fewer, presumed_cost: 0, presumed_tokens: 0, ..*self })
+    }
+}
+
 /// A request that wants to be admitted.
 #[derive(Clone, Copy, Debug)]
 pub struct Demand<'a> {
@@ -181,7 +192,7 @@ impl LimitNumbers {
     }
 
     /// The place of a limit in the order of the gates.
-    pub(super) fn rank(&self) -> (u8, &'static str) {
+    pub fn rank(&self) -> (u8, &'static str) {
         let holder = self.holder as u8;
         let position = match self.what {
             Limited::Budget(_) => holder,
@@ -195,7 +206,7 @@ impl LimitNumbers {
 }
 
 /// A need of which a part is only presumed, where that alone does not fit: half of what is left for the presumed part.
-pub(super) fn presuming_less(whole: i64, presumed: i64, left: i64) -> i64 {
+fn presuming_less(whole: i64, presumed: i64, left: i64) -> i64 {
     let least = whole - presumed;
     if whole > left && least <= left { least + (left - least) / 2 } else { whole }
 }
