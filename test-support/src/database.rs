@@ -57,10 +57,12 @@ impl TestDesk {
     /// Runs a statement that the program itself does not have.
     pub async fn execute(&self, sql: &str) -> Result<u64, sqlx::Error> {
         let query = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
-        match &self.db {
+        let done = match &self.db {
             Db::Sqlite { writer, .. } => query.execute(writer).await.map(|done| done.rows_affected()),
             Db::Postgres(pool, _) => query.execute(pool).await.map(|done| done.rows_affected()),
-        }
+        };
+        self.look().await;
+        done
     }
 
     pub async fn numbers(&self, sql: &str) -> Vec<i64> {

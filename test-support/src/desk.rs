@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::submit;
+use keydesk_core::admission::Node;
 use keydesk_core::domain::bill::Bill;
 use keydesk_core::domain::hidden::Hidden;
 use keydesk_core::domain::ids::{KeyId, OrgId, PersonId, RequestId, SecretId, SessionId, TeamId};
@@ -28,6 +29,7 @@ use keydesk_core::store::spend::Usage;
 use keydesk_core::store::teams::{NewTeam, NewTeamMember};
 use keydesk_core::store::{DatabaseUrl, Db, StoreError, people, sessions, teams};
 use keydesk_core::{Desk, Random};
+use tokio::sync::Mutex;
 
 use crate::{FixedClock, Fixture, MINUTE, PASSWORD, Repeatable, START, TestDatabase};
 
@@ -41,6 +43,9 @@ pub struct TestDesk {
     pub file: Option<std::path::PathBuf>,
     /// To open the same database in another process.
     pub url: DatabaseUrl,
+    /// With `KEYDESK_TEST_SERVING`: the desk serves, so it keeps what it reads and admits from memory. It begins anew
+    /// after each statement of the test.
+    serving: Option<Arc<Mutex<Node>>>,
 }
 
 impl Deref for TestDesk {
@@ -53,7 +58,13 @@ impl Deref for TestDesk {
 
 impl Fixture for TestDesk {
     async fn over(database: TestDatabase) -> Self {
-        Self::new(database, START, Arc::new(Repeatable::default()))
+        let desk = Self::new(database, START, Arc::new(Repeatable::default()));
+        if std::env::var("KEYDESK_TEST_SERVING").is_err() {
+            return desk;
+        }
+        let desk = Self { serving: Some(Arc::new(Mutex::new(Node::new(&desk)))), ..desk };
+        desk.look().await;
+        desk
     }
 }
 
@@ -72,7 +83,16 @@ impl TestDesk {
         };
         let clock = Arc::new(FixedClock::at(start));
         let desk = Desk::new(database.db, clock.clone(), random);
-        Self { desk, clock, file, url: database.url }
+        Self { desk, clock, file, url: database.url, serving: None }
+    }
+
+    /// Begins anew after a statement of the test, which may have changed anything, where this desk serves.
+    pub async fn look(&self) {
+        if let Some(node) = &self.serving {
+            let mut node = node.lock().await;
+            let _ = node.leave(&self.desk).await;
+            let _ = node.look(&self.desk).await;
+        }
     }
 
     /// The owner of an organisation that was set up as people do it.

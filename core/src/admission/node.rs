@@ -41,17 +41,18 @@ impl Node {
     pub async fn look(&mut self, desk: &Desk) -> Result<(), StoreError> {
         let Some(row) = self.row.clone() else { return self.begin(desk).await };
         let sent = desk.clock.steady();
-        let Some(version) = nodes::look(&mut desk.db.read().await?, &row).await? else {
+        let mut read = desk.db.read().await?;
+        let version = nodes::look(&mut read, &row).await?;
+        let news = quotas::news(&mut read, &row.id).await?;
+        drop(read);
+        let Some(version) = version else {
             self.forget(desk);
             return self.begin(desk).await;
         };
         // First what has changed is dropped, then the lease is longer.
         config_changes::catch_up(&desk.db, version).await?;
         self.extend(desk, sent);
-        if quotas::are_granted(&desk.db) {
-            let news = quotas::news(&mut desk.db.read().await?, &row.id).await?;
-            desk.quotas.heard(desk, news).await?;
-        }
+        desk.quotas.heard(desk, news, version != row.seen_version).await?;
         if version != row.seen_version || sent >= self.renewed_at + nodes::renew_every(&desk.db) {
             let renewed_at = desk.clock.steady();
             match nodes::renew(&desk.db, &row, version).await? {

@@ -35,6 +35,7 @@ mod people;
 mod plans;
 mod prices;
 mod providers;
+mod quotas;
 mod rejections;
 mod report;
 mod request_log;

@@ -83,7 +83,7 @@ async fn pass(desk: &TestDesk, context: &AuthContext, amount: i64) -> Reservatio
 }
 
 #[track_caller]
-fn refused(result: Result<Reservation, AdmissionError>) -> (Rejection, String) {
+pub fn refused(result: Result<Reservation, AdmissionError>) -> (Rejection, String) {
     match result {
         Err(AdmissionError::Rejected(rejection, Some(_))) => {
             let sentence = rejection.sentence("https://keys.example.com");

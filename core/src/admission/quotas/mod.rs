@@ -79,6 +79,8 @@ struct State {
     requests: HashMap<ReservationId, Arc<meter::Reservation>>,
     /// What limits that only report would have rejected, by holder, limit and hour.
     reported: BTreeMap<(Holder, &'static str, i64), Reported>,
+    /// Requests that no one will settle, each with when it counts no more, once that was set.
+    abandoned: BTreeMap<ReservationId, Option<Moment>>,
     sweeps: u64,
 }
 
@@ -117,7 +119,8 @@ impl Asking {
     }
 }
 
-/// A request that was admitted from memory. When the last of them is dropped and it was not settled, it is released.
+/// A request that was admitted from memory. When the last of them is dropped and it was not settled, its task has broken down:
+/// it counts as long as the reservation of a process that has.
 #[derive(Debug)]
 pub(super) struct Admitted {
     quotas: Arc<Quotas>,
@@ -137,7 +140,10 @@ impl Admitted {
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        self.quotas.state().release(self.id);
+        let mut state = self.quotas.state();
+        if state.requests.contains_key(&self.id) {
+            state.abandoned.insert(self.id, None);
+        }
     }
 }
 

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::{NodeName, Quotas, RETRY, State, calls};
+use super::{LEASE_MS, NodeName, Quotas, RETRY, State, calls};
 use crate::Desk;
 use crate::domain::ids::RequestId;
+use crate::domain::moment::Moment;
 use crate::domain::quota::ReservationId;
 use crate::store::StoreError;
 use crate::store::nodes::NodeRow;
@@ -52,11 +53,21 @@ impl Quotas {
         }
     }
 
-    /// What is concerned by a change that this node has heard of is given back, before it says that it has seen it.
+    /// What others need is given back; and what is concerned by a change that this node has heard of, before it says that it has
+    /// seen it.
     ///
     /// # Errors
     /// When the database cannot be written, or does not know this node.
-    pub(in crate::admission) async fn heard(&self, desk: &Desk, news: News) -> Result<(), StoreError> {
+    pub(in crate::admission) async fn heard(
+        &self,
+        desk: &Desk,
+        news: News,
+        is_change: bool,
+    ) -> Result<(), StoreError> {
+        if !is_change && news.recalled.is_empty() {
+            self.state().live = news.live;
+            return Ok(());
+        }
         let is_due = {
             let mut state = self.state();
             state.live = news.live;
@@ -116,6 +127,20 @@ impl State {
         }
     }
 
+    /// Ends requests that no one will settle, a lease after they were found.
+    fn end_abandoned(&mut self, now: Moment) {
+        let mut over = Vec::new();
+        for (id, until) in &mut self.abandoned {
+            if *until.get_or_insert(now.plus_ms(LEASE_MS)) <= now {
+                over.push(*id);
+            }
+        }
+        for id in over {
+            self.abandoned.remove(&id);
+            self.release(id);
+        }
+    }
+
     fn tidy(&mut self) {
         let quota = &self.quota;
         self.orgs.retain(|_, of| {
@@ -137,6 +162,7 @@ pub async fn sweep_quotas(desk: &Desk) -> Result<(), StoreError> {
         if state.row.is_none() {
             return Ok(());
         }
+        state.end_abandoned(now);
         state.quota.sweep(now, IDLE_MS);
         state.quota.publish(now.plus_ms(-SHOWN_AFTER_MS));
         state.sweeps += 1;
