@@ -58,13 +58,7 @@ impl Deref for TestDesk {
 
 impl Fixture for TestDesk {
     async fn over(database: TestDatabase) -> Self {
-        let desk = Self::new(database, START, Arc::new(Repeatable::default()));
-        if std::env::var("KEYDESK_TEST_SERVING").is_err() {
-            return desk;
-        }
-        let desk = Self { serving: Some(Arc::new(Mutex::new(Node::new(&desk)))), ..desk };
-        desk.look().await;
-        desk
+        Self::new(database, START, Arc::new(Repeatable::default())).serving_if_asked().await
     }
 }
 
@@ -84,6 +78,16 @@ impl TestDesk {
         let clock = Arc::new(FixedClock::at(start));
         let desk = Desk::new(database.db, clock.clone(), random);
         Self { desk, clock, file, url: database.url, serving: None }
+    }
+
+    /// With `KEYDESK_TEST_SERVING` in the environment this desk serves.
+    pub async fn serving_if_asked(self) -> Self {
+        if std::env::var("KEYDESK_TEST_SERVING").is_err() {
+            return self;
+        }
+        let desk = Self { serving: Some(Arc::new(Mutex::new(Node::new(&self)))), ..self };
+        desk.look().await;
+        desk
     }
 
     /// Begins anew after a statement of the test, which may have changed anything, where this desk serves.

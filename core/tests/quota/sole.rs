@@ -179,3 +179,21 @@ fn a_minute_frees_its_oldest_second_after_sixty_one() {
     sole.at += 61_000 / SCALE + 1;
     assert!(matches!(sole.decide(&request, Need::default()), Decision::Admitted(..)));
 }
+
+#[test]
+fn a_request_from_before_a_turn_is_judged_by_its_own_window() {
+    let day = Limit { what: Limited::Budget(Period::Day), max: 100, enforced: true };
+    let mut sole = whole(vec![day], 95);
+    let request: Arc<str> = Arc::from("r");
+    let need = Need { likely: 10, worst: 10, ..Need::default() };
+    let before = sole.at;
+    sole.at += 13_000;
+    assert!(matches!(sole.decide(&request, need), Decision::Admitted(..)));
+    sole.at = before;
+    assert!(matches!(sole.decide(&request, need), Decision::Rejected(..)));
+    // Of a day that it does not know, it asks.
+    sole.at -= 13_000;
+    let demand = demand(&sole.limits, &sole.db, sole.at, &request, need);
+    assert!(matches!(sole.quota.try_admit(&demand), Decision::Ask(_)));
+    assert!(sole.quota.is_due());
+}

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{Asking, LEASE_MS, NodeName, Quotas, at_moment};
+use super::state::{LEASE_MS, NodeName, Quotas};
+use super::{Asking, at_moment};
 use crate::Desk;
 use crate::domain::ids::OrgId;
 use crate::domain::limit_use::HolderKind;
@@ -22,7 +23,7 @@ async fn answered<T>(call: impl Future<Output = Result<T, StoreError>>) -> Resul
     timeout(ANSWERED_WITHIN, call).await.unwrap_or(Err(StoreError::Lost))
 }
 
-/// Runs to its end, whoever waits.
+/// Runs to its end, also when the one who waits has left.
 async fn whatever_comes<T: Send + 'static>(
     what: impl Future<Output = Result<T, StoreError>> + Send + 'static,
 ) -> Result<T, StoreError> {
@@ -113,6 +114,8 @@ pub(super) async fn reserve(
     let (desk, asking, mut new) = (desk.clone(), asking.clone(), at_moment(new, asking));
     new.amount = Money::from_nanos(asked.need.likely);
     new.tokens = asked.need.tokens;
+    new.presumed_amount = Money::from_nanos(asked.need.presumed_cost);
+    new.presumed_tokens = asked.need.presumed_tokens;
     whatever_comes(async move {
         let row = desk.quotas.state().row.clone();
         let answer = match &row {

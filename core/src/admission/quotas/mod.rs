@@ -1,5 +1,5 @@
 //! Gates 7 and 8 from memory: what this process has of limits (`domain/quota` is the rule), the calls by which it gets and gives
-//! back (`calls`), and its life as a node (`node`).
+//! back (`calls`), what is remembered between them (`state`), and its life as a node (`node`).
 //!
 //! While the process has a row as a node, every request of its own is decided here. Without a lease nothing is: a request waits a
 //! moment and is then answered that the database is not available. It is not reserved in the database instead, as that does
@@ -11,9 +11,9 @@
 
 mod calls;
 mod node;
+mod state;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -21,23 +21,20 @@ use tokio::time::{Instant, sleep};
 pub(super) use calls::{holders_of, outside};
 pub(super) use node::leave;
 pub use node::sweep_quotas;
+pub(super) use state::Admitted;
+pub use state::{LEASE_MS, Quotas};
 
 use super::AuthContext;
 use super::key_cache::LimitsOfKey;
 use crate::Desk;
 use crate::domain::limit_use::Limited;
 use crate::domain::moment::Moment;
-use crate::domain::quota::{
-    Ask, Decision, Demand, Holder, HolderLimits, LimitNumbers, Need, Next, NodeQuota, ReservationId,
-    Reserving,
-};
+use crate::domain::quota::{Ask, Decision, Demand, LimitNumbers, Need, Next, ReservationId, Reserving};
 use crate::domain::window::WindowStarts;
+use crate::store::StoreError;
 use crate::store::meter::{self, LimitRow, NewReservation};
-use crate::store::quotas::{self as stored, Reported};
-use crate::store::{Lease, Seen, StoreError};
+use crate::store::quotas as stored;
 
-/// How long a reservation lasts without a renewal, in milliseconds.
-pub const LEASE_MS: i64 = 120_000;
 /// How long a request waits for what other nodes give back, and how often it asks.
 const WAIT: Duration = Duration::from_millis(250);
 const RETRY: Duration = Duration::from_millis(15);
@@ -45,58 +42,6 @@ const RETRY: Duration = Duration::from_millis(15);
 const WAIT_FOR_LEASE: Duration = Duration::from_secs(1);
 /// A request that is decided more often than this meets changes all the time, and gives up.
 const MAX_TRIES: usize = 1_000;
-
-/// What this process has of limits; one in a process.
-#[derive(Default)]
-pub struct Quotas {
-    /// Never locked while something is waited for.
-    state: Mutex<State>,
-    /// One call at a time changes what this node has.
-    calls: tokio::sync::Mutex<()>,
-    /// While others change limits or counters at the database, nothing is granted: they read, and a grant writes.
-    outside: tokio::sync::RwLock<()>,
-}
-
-impl std::fmt::Debug for Quotas {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Quotas")
-    }
-}
-
-#[derive(Default)]
-struct State {
-    quota: NodeQuota,
-    /// The node's row, while it has one.
-    row: Option<NodeName>,
-    /// Its id, also afterwards.
-    node: String,
-    /// The number of the last call.
-    calls: i64,
-    /// How many nodes live.
-    live: i64,
-    orgs: HashMap<String, OfOrg>,
-    /// Who has which request under way, or not settled.
-    requests: HashMap<ReservationId, Arc<meter::Reservation>>,
-    /// What limits that only report would have rejected, by holder, limit and hour.
-    reported: BTreeMap<(Holder, &'static str, i64), Reported>,
-    /// Requests that no one will settle, each with when it counts no more, once that was set.
-    abandoned: BTreeMap<ReservationId, Option<Moment>>,
-    sweeps: u64,
-}
-
-/// A node's row, as its calls name it.
-#[derive(Clone, PartialEq, Eq)]
-struct NodeName {
-    id: String,
-    token: String,
-}
-
-/// Holders of one organisation.
-struct OfOrg {
-    /// Before any of their numbers was read.
-    seen: Seen,
-    holders: BTreeSet<Holder>,
-}
 
 /// A request that waits for its admission.
 #[derive(Clone)]
@@ -115,34 +60,6 @@ impl Asking {
             starts: self.starts,
             need: self.need,
             one_may_pass: self.of.limits.one_may_pass,
-        }
-    }
-}
-
-/// A request that was admitted from memory. When the last of them is dropped and it was not settled, its task has broken down:
-/// it counts as long as the reservation of a process that has.
-#[derive(Debug)]
-pub(super) struct Admitted {
-    quotas: Arc<Quotas>,
-    id: ReservationId,
-}
-
-impl Admitted {
-    pub fn id(&self) -> ReservationId {
-        self.id
-    }
-
-    /// The request is over. `true` when its answer has to wait for its settlement.
-    pub fn end(&self, cost: i64, tokens: i64) -> bool {
-        self.quotas.state().quota.end(self.id, cost, tokens)
-    }
-}
-
-impl Drop for Admitted {
-    fn drop(&mut self) {
-        let mut state = self.quotas.state();
-        if state.requests.contains_key(&self.id) {
-            state.abandoned.insert(self.id, None);
         }
     }
 }
@@ -167,105 +84,43 @@ enum Step {
     Reserve(Reserving, Vec<LimitNumbers>),
 }
 
-impl Quotas {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+/// Decides at once, as far as memory goes.
+fn step(desk: &Desk, asking: &Asking, new: &NewReservation) -> Step {
+    let mut state = desk.quotas.state();
+    let lease = desk.lease();
+    if state.row.is_none() || !lease.is_valid() {
+        return Step::NoLease;
     }
-
-    /// Whether this process's requests are decided here.
-    pub(super) fn are_used(&self) -> bool {
-        self.state().row.is_some()
-    }
-
-    /// Decides at once, as far as memory goes.
-    fn step(self: &Arc<Self>, desk: &Desk, asking: &Asking, new: &NewReservation) -> Step {
-        let mut state = self.state();
-        let lease = desk.lease();
-        if state.row.is_none() || !lease.is_valid() {
-            return Step::NoLease;
+    state.drop_changed_of(asking.of.org.as_str(), &lease);
+    let demand = asking.demand();
+    match state.quota.try_admit(&demand) {
+        Decision::Admitted(id, lines) => {
+            let stored = Arc::new(at_moment(new, asking).reservation);
+            state.requests.insert(id, stored.clone());
+            state.report(&asking.of.limits.holders, &lines, asking.starts.at);
+            let admitted = Admitted::new(&desk.quotas, id);
+            Step::Admitted(Outcome {
+                rows: enforced(&lines),
+                at: asking.starts.at,
+                admitted: Some((admitted, stored)),
+            })
         }
-        state.drop_changed_of(asking.of.org.as_str(), &lease);
-        let demand = asking.demand();
-        match state.quota.try_admit(&demand) {
-            Decision::Admitted(id, lines) => {
-                let stored = Arc::new(at_moment(new, asking).reservation);
-                state.requests.insert(id, stored.clone());
-                state.report(&asking.of.limits.holders, &lines, asking.starts.at);
-                let admitted = Arc::new(Admitted { quotas: self.clone(), id });
-                Step::Admitted(Outcome {
-                    rows: enforced(&lines),
-                    at: asking.starts.at,
-                    admitted: Some((admitted, stored)),
-                })
-            }
-            Decision::Rejected(numbers, _) => Step::Stopped(stopped_by(&numbers, asking.starts.at)),
-            Decision::Ask(Ask::Reserve) => {
-                let lines = state.quota.report(&demand);
-                match state.quota.begin_reserve(&demand) {
-                    Some(asked) => {
-                        let stored = Arc::new(at_moment(new, asking).reservation);
-                        state.requests.insert(asked.id, stored);
-                        let judged = |line: &LimitNumbers| {
-                            asked.judged.iter().any(|holder| holder.kind == line.holder)
-                        };
-                        let lines = lines.into_iter().filter(judged).collect();
-                        Step::Reserve(asked, lines)
-                    }
-                    None => Step::Ask(Ask::GiveBack),
+        Decision::Rejected(numbers, _) => Step::Stopped(stopped_by(&numbers, asking.starts.at)),
+        Decision::Ask(Ask::Reserve) => {
+            let lines = state.quota.report(&demand);
+            match state.quota.begin_reserve(&demand) {
+                Some(asked) => {
+                    let stored = Arc::new(at_moment(new, asking).reservation);
+                    state.requests.insert(asked.id, stored);
+                    let judged =
+                        |line: &LimitNumbers| asked.judged.iter().any(|holder| holder.kind == line.holder);
+                    let lines = lines.into_iter().filter(judged).collect();
+                    Step::Reserve(asked, lines)
                 }
+                None => Step::Ask(Ask::GiveBack),
             }
-            Decision::Ask(ask) => Step::Ask(ask),
         }
-    }
-}
-
-impl State {
-    /// The number of the next call, and the row that it names.
-    fn next_call(&mut self) -> Option<(NodeName, i64)> {
-        let row = self.row.clone()?;
-        self.calls += 1;
-        Some((row, self.calls))
-    }
-
-    /// What the organisation's holders have is given back, if a change concerns them that came after their numbers were read.
-    fn drop_changed_of(&mut self, org: &str, lease: &Lease<'_>) {
-        let Some(of) = self.orgs.get_mut(org).filter(|of| lease.has_changed(of.seen, org)) else { return };
-        of.seen = lease.seen();
-        for holder in std::mem::take(&mut of.holders) {
-            self.quota.recall(&holder, false);
-        }
-    }
-
-    /// Remembers whose these holders are, before their numbers are read.
-    fn note(&mut self, org: &str, holders: impl Iterator<Item = Holder>, lease: &Lease<'_>) {
-        if let Some(of) = self.orgs.get_mut(org) {
-            of.holders.extend(holders);
-        } else {
-            let of = OfOrg { seen: lease.seen(), holders: holders.collect() };
-            self.orgs.insert(org.to_owned(), of);
-        }
-    }
-
-    /// Counts the request at each limit that only reports and would have rejected it.
-    fn report(&mut self, of: &[HolderLimits], lines: &[LimitNumbers], at: Moment) {
-        for line in lines.iter().filter(|line| !line.enforced && !line.fits) {
-            let Some(of) = of.iter().find(|of| of.holder.kind == line.holder) else { continue };
-            let hour = at.ms().div_euclid(3_600_000);
-            let one =
-                self.reported.entry((of.holder.clone(), line.what.as_str(), hour)).or_insert_with(|| {
-                    Reported { holder: of.holder.clone(), what: line.what, requests: 0, first: at, last: at }
-                });
-            one.requests += 1;
-            one.last = one.last.max(at);
-        }
-    }
-
-    /// The request was never forwarded, or is over already.
-    fn release(&mut self, id: ReservationId) {
-        self.quota.release(id);
-        if !self.quota.has(id) {
-            self.requests.remove(&id);
-        }
+        Decision::Ask(ask) => Step::Ask(ask),
     }
 }
 
@@ -304,10 +159,16 @@ pub(super) async fn admit(
     };
     let (mut waits, mut waits_for_lease) = (Patience::new(WAIT), Patience::new(WAIT_FOR_LEASE));
     for _ in 0..MAX_TRIES {
+        if !desk.lease().is_valid() {
+            match waits_for_lease.wait().await {
+                true => continue,
+                false => break,
+            }
+        }
         let of = limits_of(desk, context).await?;
         let starts = WindowStarts::at(desk.now(), context.zone());
         let asking = Asking { request: request.clone(), of, starts, need };
-        let is_known = match desk.quotas.step(desk, &asking, new) {
+        let is_known = match step(desk, &asking, new) {
             Step::Admitted(outcome) | Step::Stopped(outcome) => return Ok(outcome),
             Step::NoLease => false,
             Step::Ask(Ask::Take) => calls::take(desk, &asking).await?,
@@ -335,7 +196,7 @@ pub(super) async fn admit(
             }
         };
         if !is_known && !waits_for_lease.wait().await {
-            return Err(StoreError::Lost);
+            break;
         }
     }
     Err(StoreError::Lost)
@@ -355,7 +216,7 @@ fn at_database(
     drop(state);
     rows.extend(enforced(lines));
     rows.sort_by_key(|row| LimitNumbers::from(row).rank());
-    let admitted = stored.map(|stored| (Arc::new(Admitted { quotas: desk.quotas.clone(), id }), stored));
+    let admitted = stored.map(|stored| (Admitted::new(&desk.quotas, id), stored));
     Outcome { rows, at: asking.starts.at, admitted }
 }
 

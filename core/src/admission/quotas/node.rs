@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::{LEASE_MS, NodeName, Quotas, RETRY, State, calls};
+use super::state::{NodeName, Quotas};
+use super::{RETRY, calls};
 use crate::Desk;
 use crate::domain::ids::RequestId;
-use crate::domain::moment::Moment;
-use crate::domain::quota::ReservationId;
 use crate::store::StoreError;
 use crate::store::nodes::NodeRow;
-use crate::store::quotas::{self as stored, News, NodeBatch, NodeBatches, Reported};
+use crate::store::quotas::{self as stored, News, Reported};
 
 /// Holders without a request for so long are given back.
 const IDLE_MS: i64 = 120_000;
@@ -111,46 +110,6 @@ impl Quotas {
     }
 }
 
-impl State {
-    /// They could not be written.
-    fn keep_reports(&mut self, reports: Vec<Reported>) {
-        for report in reports {
-            let hour = report.first.ms().div_euclid(3_600_000);
-            let place = (report.holder.clone(), report.what.as_str(), hour);
-            match self.reported.get_mut(&place) {
-                Some(newer) => {
-                    newer.requests += report.requests;
-                    newer.first = newer.first.min(report.first);
-                }
-                None => drop(self.reported.insert(place, report)),
-            }
-        }
-    }
-
-    /// Ends requests that no one will settle, a lease after they were found.
-    fn end_abandoned(&mut self, now: Moment) {
-        let mut over = Vec::new();
-        for (id, until) in &mut self.abandoned {
-            if *until.get_or_insert(now.plus_ms(LEASE_MS)) <= now {
-                over.push(*id);
-            }
-        }
-        for id in over {
-            self.abandoned.remove(&id);
-            self.release(id);
-        }
-    }
-
-    fn tidy(&mut self) {
-        let quota = &self.quota;
-        self.orgs.retain(|_, of| {
-            of.holders.retain(|holder| quota.knows(holder));
-            !of.holders.is_empty()
-        });
-        self.requests.retain(|id, _| quota.has(*id));
-    }
-}
-
 /// Each second: what was not used for long is given back, and starts and requests under way are written for those who look.
 ///
 /// # Errors
@@ -192,30 +151,4 @@ pub(in crate::admission) async fn leave(desk: &Desk) -> Result<(), StoreError> {
     desk.quotas.write_reports(desk).await?;
     desk.quotas.state().row = None;
     Ok(())
-}
-
-impl NodeBatches for Quotas {
-    fn begin(&self, requests: &[ReservationId]) -> Option<NodeBatch> {
-        let mut state = self.state();
-        let node = state.node.clone();
-        let batch = state.quota.settlement_of(requests)?;
-        Some(NodeBatch {
-            node,
-            number: batch.number,
-            consumed: batch.consumed.clone(),
-            corrections: batch.requests.iter().filter(|(_, rows)| !rows.is_empty()).cloned().collect(),
-        })
-    }
-
-    fn written(&self, number: u64) {
-        let mut guard = self.state();
-        let state = &mut *guard;
-        for id in state.quota.settled(number) {
-            state.requests.remove(&id);
-        }
-    }
-
-    fn not_written(&self, number: u64) {
-        self.state().quota.not_settled(number);
-    }
 }

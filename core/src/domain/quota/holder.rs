@@ -186,8 +186,12 @@ impl HolderState {
     pub fn window_or_new(&mut self, period: Period, start: Moment) -> &mut Window {
         let found = self.windows.iter().position(|window| window.period == period && window.start == start);
         let at = found.unwrap_or_else(|| {
-            // At a turn; what was under way in the window before has a place until it ends.
-            self.windows.retain(|one| one.period != period || one.worst > 0 || one.start > start);
+            // At a turn. A request that began just before it may still come, and what was under way has a place until it ends.
+            let before = self.windows.iter().filter(|one| one.period == period && one.start < start);
+            let before = before.map(|one| one.start).max();
+            self.windows.retain(|one| {
+                one.period != period || one.worst > 0 || one.start > start || Some(one.start) == before
+            });
             self.windows.push(Window { period, start, used: 0, likely: 0, worst: 0 });
             self.windows.len() - 1
         });
@@ -221,6 +225,15 @@ impl HolderState {
             }
             Limited::Concurrent => Use { used: self.under_way, ..Use::default() },
         }
+    }
+
+    /// Whether a window of these began before the first one that is known: a clock was set back.
+    pub fn is_ahead_of(&self, starts: &WindowStarts) -> bool {
+        Period::LONGEST_FIRST.iter().any(|&period| {
+            let start = window_start(Limited::Budget(period), starts);
+            let mut known = self.windows.iter().filter(|one| one.period == period).map(|one| one.start);
+            known.clone().any(|one| one > start) && known.all(|one| one != start)
+        })
     }
 
     /// What the grant of this limit lacks for a request; zero when it covers its worst cost.

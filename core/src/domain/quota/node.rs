@@ -109,6 +109,12 @@ enum Verdict {
 impl NodeQuota {
     /// Gates 7 and 8, from memory.
     pub fn try_admit(&mut self, demand: &Demand<'_>) -> Decision {
+        for of in demand.holders {
+            let state = self.holders.get(&of.holder).filter(|state| state.standing == Standing::Whole);
+            if state.is_some_and(|state| state.is_ahead_of(&demand.starts)) {
+                self.recall(&of.holder, false);
+            }
+        }
         let (need, verdict) = self.judge_presuming(demand);
         match verdict {
             Verdict::Fits => {

@@ -1,7 +1,9 @@
 //! What other gateways and proxies ask.
 
 use axum::http::Method;
+use keydesk_core::admission::Node;
 use keydesk_core::forms::parts::LimitField;
+use keydesk_core::store::Db;
 use serde_json::{Value, json};
 
 use super::support::*;
@@ -177,4 +179,39 @@ async fn a_proxy_asks_with_the_headers_alone() {
     assert!(for_nginx.find_header("retry-after").is_some());
     assert_eq!(desk.pass(ask("/gateway/forward-auth?status=403")).await.status, 401);
     assert_eq!(desk.settled().await.len(), 4);
+}
+
+#[tokio::test]
+async fn a_check_of_a_serving_process_is_answered_without_the_database() {
+    let desk = installation().await;
+    let key = desk.create("web", |form| {
+        form.scope = "every".into();
+        form.limits.month = LimitField::limit("5");
+        form.limits.rpm = LimitField::limit("4");
+        form.limits.concurrent = LimitField::limit("1");
+    });
+    let key = key.await.secret.reveal().to_owned();
+    let mut node = Node::new(&desk);
+    node.look(&desk).await.unwrap();
+    let check = || ask("/gateway/forward-auth").bearer(&key);
+    assert_eq!(desk.pass(check()).await.status, 200);
+    let Db::Sqlite { writer, readers, .. } = &desk.db else { panic!() };
+    let mut all = vec![writer.acquire().await.unwrap()];
+    for _ in 0..8 {
+        all.push(readers.acquire().await.unwrap());
+    }
+    // Each has ended when it is answered, though nothing of it is written.
+    for left in ["2", "1", "0"] {
+        let let_in = desk.pass(check()).await;
+        let remaining = let_in.find_header("x-ratelimit-remaining-requests");
+        assert_eq!((let_in.status, remaining), (200, Some(left)), "{}", let_in.text);
+    }
+    let stopped = desk.pass(check()).await;
+    assert_eq!((stopped.status, stopped.find_header("x-keydesk-status")), (429, Some("429")));
+    drop(all);
+    desk.state.gateway.in_flight.tasks.close();
+    desk.state.gateway.in_flight.tasks.wait().await;
+    assert_eq!(desk.settled().await.len(), 4);
+    node.leave(&desk).await.unwrap();
+    assert_eq!(desk.numbers("SELECT CAST(SUM(requests) AS BIGINT) FROM rate_counts").await, [4]);
 }

@@ -73,6 +73,7 @@ pub async fn installation() -> Installation {
     let folder = tempfile::tempdir().unwrap();
     let database = TestDatabase::in_folder(folder.path()).await;
     let desk = TestDesk::new(database, START, Arc::new(Repeatable::default()));
+    let desk = desk.serving_if_asked().await;
     catalogue::seed(&desk).await.unwrap();
 
     let form = SetupForm {
