@@ -19,31 +19,16 @@ have debootstrap || apt_install debootstrap debootstrap debian-archive-keyring
 have systemd-nspawn || apt_install systemd-nspawn systemd-container
 have nsenter || apt_install nsenter util-linux
 PYTHON=$(find_python 3.10 4.0)
-[ -n "$PYTHON" ] || apt_install Python python3 python3-venv
+[ -n "$PYTHON" ] || die "Python 3.10 or newer with venv is missing: install it, then run this again"
 
-# 1. Two packages, of an older and a newer version. Nothing is compressed, which takes longest.
 WORK=$(mktemp -d /tmp/keydesk-package-test.XXXXXX)
-export DPKG_DEB_COMPRESSOR_TYPE=none
-OLD=$(scripts/package.sh --version 0.0.1 "$PROGRAM")
-NEW=$(scripts/package.sh --version 0.0.2 "$PROGRAM")
-mv "$OLD" "$WORK/old.deb"
-mv "$NEW" "$WORK/new.deb"
-
-# 2. A Debian with systemd, and what the package depends on.
-DEBIAN=target/package-root-$SUITE
-if [ ! -e $DEBIAN/made ]; then
-    rm -rf $DEBIAN
-    quietly debootstrap debootstrap --variant=minbase --include=systemd-sysv,adduser,ca-certificates $SUITE $DEBIAN ||
-        die "debootstrap could not make a Debian: read the lines above"
-    touch $DEBIAN/made
-fi
-
 CONTAINER=
 finish() {
     local code=$?
     trap - EXIT
     if [ -n "$CONTAINER" ]; then
         if [ "$code" -ne 0 ]; then
+            tail -n 3 "$WORK/boot.log"
             say "what the container's journal says of Keydesk at the end:"
             guest journalctl --unit=keydesk --lines=20 --no-pager --quiet || true
         fi
@@ -58,7 +43,24 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-systemd-nspawn --quiet --directory=$DEBIAN --volatile=overlay --private-network --register=no --keep-unit --bind-ro="$WORK:/mnt" \
+# 1. Two packages, of an older and a newer version. To compress them would take a minute each.
+export DPKG_DEB_COMPRESSOR_TYPE=none
+OLD=$(scripts/package.sh --version 0.0.1 "$PROGRAM")
+NEW=$(scripts/package.sh --version 0.0.2 "$PROGRAM")
+mv "$OLD" "$WORK/old.deb"
+mv "$NEW" "$WORK/new.deb"
+
+# 2. A Debian with systemd, and what the package depends on.
+DEBIAN=target/package-root-$SUITE
+if [ ! -e "$DEBIAN/made" ]; then
+    rm -rf "$DEBIAN"
+    quietly debootstrap debootstrap --variant=minbase --include=systemd-sysv,adduser,ca-certificates "$SUITE" "$DEBIAN" ||
+        die "debootstrap could not make a Debian: read the lines above"
+    touch "$DEBIAN/made"
+fi
+
+# 3. It starts, and what follows is done in it.
+systemd-nspawn --quiet --directory="$DEBIAN" --volatile=overlay --private-network --register=no --keep-unit --bind-ro="$WORK:/mnt" \
     --boot </dev/null >"$WORK/boot.log" 2>&1 &
 CONTAINER=$!
 init() { pgrep --parent "$CONTAINER" | head -n 1; }
@@ -66,7 +68,7 @@ init() { pgrep --parent "$CONTAINER" | head -n 1; }
 guest() { timeout 60 nsenter --target="$(init)" --all -- "$@"; }
 person() { timeout 60 nsenter --target="$(init)" --net -- "$PYTHON" end2end/package/person.py "$@"; }
 
-# check WHAT CMD...: CMD has to succeed; until SECONDS WHAT CMD...: within this time.
+# check WHAT CMD...: CMD has to succeed; until_so SECONDS WHAT CMD...: within this time.
 check() {
     local what=$1 out
     shift
@@ -86,7 +88,7 @@ is() { [ "$1" = "$2" ] || { echo "it is '$1', not '$2'"; return 1; }; }
 not() { ! "$@"; }
 pid() { guest systemctl show --property=MainPID --value keydesk; }
 mode() { guest stat --format='%a %U:%G' "$1"; }
-# No path and no account's file but what dpkg keeps of a package that is removed.
+# What there is by its name, but for what dpkg remembers.
 files() { guest find / -xdev -path /mnt -prune -o -iname '*keydesk*' ! -path '/var/lib/dpkg/*' ! -path '/proc/*' -print; }
 
 until_so 60 "the container runs systemd" guest systemctl is-active basic.target
@@ -113,8 +115,10 @@ check "the settings may have values with spaces" guest sh -c "keydeskctl doctor 
 until_so 20 "it can work again" person ready
 
 say "trouble"
+BEFORE=$(pid)
 guest systemctl kill --signal=KILL keydesk
 until_so 30 "it is started again when it was killed" person ready
+check "it is another process" not is "$(pid)" "$BEFORE"
 check "the key works as before" person ask "$KEY"
 
 say "upgrading"
