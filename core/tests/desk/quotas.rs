@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keydesk_core::admission::{
-    AdmissionError, AuthContext, Node, Reservation, find_reservation, release, reserve, reserve_for_other,
-    settle, sweep_quotas,
+    AdmissionError, AuthContext, Node, Reservation, find_reservation, release, renew, reserve,
+    reserve_for_other, settle, sweep_quotas,
 };
 use keydesk_core::domain::gate::Rejection;
 use keydesk_core::domain::limit_use::{HolderKind, Limited};
@@ -186,6 +186,8 @@ on_both!(
         assert_eq!(first.len(), 10);
         // Midnight in Zürich is at 23:00.
         desk.clock.advance(11 * HOUR - 1);
+        let under_way: Vec<_> = first.iter().map(|one| one.request().clone()).collect();
+        renew(&desk, &under_way).await.unwrap();
         assert_eq!(at_once(&desk, &context, 40, CENT).await.len(), 0);
         desk.clock.advance(1);
         let second = at_once(&desk, &context, 40, CENT).await;
