@@ -20,10 +20,8 @@ def test_files_are_private_in_a_folder_that_is_everyones(start, tmp_path):
     folder.chmod(0o755)
     server = start("sqlite", data=folder, prefix=("sh", "-c", 'umask 022; exec "$@"', "sh"))
     server.create_key("private")
-    assert {file.name: oct(mode(file)) for file in folder.iterdir()} == {
-        name: "0o600"
-        for name in ("keydesk.sqlite", "keydesk.sqlite-wal", "keydesk.sqlite-shm", "keydesk.sqlite.serving", "keydesk.sqlite.turn", "cookie.key", "provider.key")
-    }
+    names = ("keydesk.sqlite", "keydesk.sqlite-wal", "keydesk.sqlite-shm", "keydesk.sqlite.serving", "keydesk.sqlite.turn", "cookie.key", "provider.key")
+    assert {file.name: oct(mode(file)) for file in folder.iterdir()} == {name: "0o600" for name in names}
     server.command("doctor")
 
 
