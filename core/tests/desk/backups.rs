@@ -72,7 +72,10 @@ on_both!(
     fn a_check_names_what_does_not_verify(desk: TestDesk) {
         let at = desk.owner().await;
         let key = desk.create_key(&at, "ci-prod").await;
-        desk.seed_requests(&at, &key, 20).await;
+        for cost in 0..20 {
+            let usage = desk.usage(&at, &key, 1_000 + cost, desk.now()).await;
+            assert!(record(&desk, &usage).await.unwrap());
+        }
         let checked = backups::check(&desk).await.unwrap();
         assert_eq!((checked.orgs, checked.requests, checked.findings.len()), (1, 20, 0));
         assert!(checked.events >= 2);
@@ -143,7 +146,6 @@ async fn a_copy_of_a_database_in_use_is_whole() {
         let (written, copies) = tokio::join!(writing, copying);
         assert!(written > 5, "{written}");
         for (path, before, after) in copies {
-            assert!(!path.with_extension("-wal").exists());
             let db = Db::open_readonly(&DatabaseUrl::Sqlite(path.clone())).await.unwrap();
             assert_eq!(backup::damage(&db).await.unwrap(), Vec::<String>::new());
             let copy = Desk::new(db, desk.clock.clone(), desk.random.clone());
@@ -152,6 +154,7 @@ async fn a_copy_of_a_database_in_use_is_whole() {
             assert!((before..=after).contains(&checked.requests), "{before} {} {after}", checked.requests);
             copy.db.close().await;
         }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 5, "a copy is one file");
     })
     .await;
 }
@@ -171,7 +174,7 @@ async fn a_damaged_file_is_found() {
         std::fs::write(&path, bytes).unwrap();
         let db = Db::open_readonly(&DatabaseUrl::Sqlite(path)).await.unwrap();
         let damage = backup::damage(&db).await;
-        assert!(damage.as_ref().map_or(true, |found| !found.is_empty()), "{damage:?}");
+        assert!(!damage.as_ref().is_ok_and(Vec::is_empty), "{damage:?}");
         db.close().await;
     })
     .await;
