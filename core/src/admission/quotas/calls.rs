@@ -37,6 +37,7 @@ fn call(row: &NodeName, number: i64) -> Call<'_> {
 /// Asks for what this request lacks. `false` when the database does not know this node.
 pub(super) async fn take(desk: &Desk, asking: &Asking) -> Result<bool, StoreError> {
     let (desk, asking) = (desk.clone(), asking.clone());
+    let lost = desk.quotas.state().lost;
     whatever_comes(async move {
         let quotas = &desk.quotas;
         let _outside = quotas.outside.write().await;
@@ -45,6 +46,10 @@ pub(super) async fn take(desk: &Desk, asking: &Asking) -> Result<bool, StoreErro
         let (asked, row, number) = {
             let mut state = quotas.state();
             let lease = desk.lease();
+            state.check_lost(lost)?;
+            if !lease.is_valid() {
+                return Ok(false);
+            }
             state.drop_changed_of(org, &lease);
             // When its turn comes, another request may have asked already.
             let Some(asked) = state.quota.take(&asking.demand()) else { return Ok(true) };
@@ -65,6 +70,7 @@ pub(super) async fn take(desk: &Desk, asking: &Asking) -> Result<bool, StoreErro
             }
             answer => {
                 state.quota.take_lost(&asked);
+                state.lost += u64::from(answer.is_err());
                 answer.map(|_| false)
             }
         }
@@ -75,11 +81,13 @@ pub(super) async fn take(desk: &Desk, asking: &Asking) -> Result<bool, StoreErro
 /// Tells the database all that is due. `false` when it does not know this node.
 pub(super) async fn give_back(desk: &Desk) -> Result<bool, StoreError> {
     let desk = desk.clone();
+    let lost = desk.quotas.state().lost;
     whatever_comes(async move {
         let quotas = &desk.quotas;
         let _turn = quotas.calls.lock().await;
         let (message, of, row, number) = {
             let mut state = quotas.state();
+            state.check_lost(lost)?;
             if !state.quota.is_due() {
                 return Ok(true);
             }
@@ -94,7 +102,10 @@ pub(super) async fn give_back(desk: &Desk) -> Result<bool, StoreError> {
         let mut state = quotas.state();
         match answer {
             Ok(true) => state.quota.given_back(&message),
-            _ => state.quota.give_back_lost(message),
+            _ => {
+                state.quota.give_back_lost(message);
+                state.lost += u64::from(answer.is_err());
+            }
         }
         answer
     })

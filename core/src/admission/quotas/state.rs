@@ -8,7 +8,7 @@ use crate::domain::moment::Moment;
 use crate::domain::quota::{Holder, HolderLimits, LimitNumbers, NodeQuota, ReservationId};
 use crate::store::meter;
 use crate::store::quotas::{NodeBatch, NodeBatches, Reported};
-use crate::store::{Lease, Seen};
+use crate::store::{Lease, Seen, StoreError};
 
 /// How long a reservation lasts without a renewal, in milliseconds.
 pub const LEASE_MS: i64 = 120_000;
@@ -39,6 +39,8 @@ pub(super) struct State {
     pub node: String,
     /// The number of the last call.
     pub calls: i64,
+    /// How many calls were lost. Who waited behind one is told so, and does not wait as long again.
+    pub lost: u64,
     /// How many nodes live.
     pub live: i64,
     pub orgs: HashMap<String, OfOrg>,
@@ -116,6 +118,11 @@ impl State {
         let row = self.row.clone()?;
         self.calls += 1;
         Some((row, self.calls))
+    }
+
+    /// A call was lost while one waited for its turn behind it.
+    pub fn check_lost(&self, before: u64) -> Result<(), StoreError> {
+        if self.lost == before { Ok(()) } else { Err(StoreError::Lost) }
     }
 
     /// What the organisation's holders have is given back, if a change concerns them that came after their numbers were read.
