@@ -74,7 +74,7 @@ impl Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        for end in ["", "-wal", "-shm", "-journal"] {
+        for end in ["", "-wal", "-shm", "-journal", ".turn"] {
             let mut path = self.path.as_os_str().to_owned();
             path.push(end);
             let _ = std::fs::remove_file(path);
