@@ -221,10 +221,12 @@ pub fn open(path: &Path, passphrase: &str, database: &mut impl Write) -> Result<
     read().map_err(failed)?.ok_or_else(|| format!("{shown} contains what this release does not know."))
 }
 
+/// What follows the line stays in the stream.
 fn line(stream: &mut impl Read) -> io::Result<Vec<u8>> {
-    let mut line = Vec::new();
-    for byte in stream.take(MAX_LIST).bytes() {
-        match byte? {
+    let (mut line, mut byte) = (Vec::new(), [0]);
+    while (line.len() as u64) < MAX_LIST {
+        stream.read_exact(&mut byte)?;
+        match byte[0] {
             b'\n' => return Ok(line),
             byte => line.push(byte),
         }
