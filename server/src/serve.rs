@@ -149,6 +149,9 @@ async fn run(
         tracing::warn!(%error, "it cannot be written that this process serves, so a copy of the folder would not be known");
     }
     let leave = CancellationToken::new();
+    // From memory, requests would still be admitted while a full or locked database takes no settlement, and what they cost would be
+    // lost if this process is killed.
+    state.desk.quotas.leave_to_database();
     let node = tokio::spawn(jobs::keep_node(state.clone(), lock.is_some(), leave.clone()));
     let leases = tokio::spawn(jobs::keep_leases(state.clone()));
     let quotas = tokio::spawn(jobs::keep_quotas(state.clone()));

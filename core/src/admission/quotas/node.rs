@@ -42,9 +42,9 @@ impl Quotas {
         Ok(())
     }
 
-    /// The node has this row.
+    /// The node has this row. From now on requests are decided from memory, unless they are left to the database.
     pub(in crate::admission) fn begun(&self, desk: &Desk, row: &NodeRow) {
-        if stored::are_granted(&desk.db) {
+        if stored::are_granted(&desk.db) && !self.are_left() {
             let mut state = self.state();
             state.row = Some(NodeName { id: row.id.clone(), token: row.token.clone() });
             state.node = row.id.clone();

@@ -2,6 +2,7 @@
 //! waited for.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::domain::moment::Moment;
@@ -18,6 +19,8 @@ pub const LEASE_MS: i64 = 120_000;
 pub struct Quotas {
     /// Never locked while something is waited for.
     state: Mutex<State>,
+    /// Whether the database decides although this process has a row.
+    left: AtomicBool,
     /// One call at a time changes what this node has.
     pub(super) calls: tokio::sync::Mutex<()>,
     /// While others change limits or counters at the database, nothing is granted: they read, and a grant writes.
@@ -104,6 +107,15 @@ impl Drop for Admitted {
 impl Quotas {
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The database decides about requests of this process, too. To be called before the process has its row.
+    pub fn leave_to_database(&self) {
+        self.left.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn are_left(&self) -> bool {
+        self.left.load(Ordering::Relaxed)
     }
 
     /// Whether this process's requests are decided here.
